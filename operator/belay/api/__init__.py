@@ -1,0 +1,1 @@
+"""What users see: the resources, their words, and the generation of their CRDs."""

@@ -1,0 +1,55 @@
+"""The base of all API models, and the types that several of them share."""
+
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class ApiModel(BaseModel):
+    """A frozen piece of a resource; unknown fields of a newer CRD are ignored on reading.
+
+    Two entries of `json_schema_extra` of a class reach its CRD schema: `x-kubernetes-validations`
+    (CEL rules) and whatever else a structural schema may hold.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        frozen=True,
+        populate_by_name=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+    )
+
+    def to_api(self) -> dict[str, Any]:
+        """The object as the API server takes it: camelCase, absent where None."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def cel(rule: str, message: str) -> dict[str, str]:
+    """One validation rule of a CRD, with a message that says how to fix it."""
+    return {"rule": rule, "message": message}
+
+
+def validations(*rules: dict[str, str]) -> dict[str, Any]:
+    return {"x-kubernetes-validations": list(rules)}
+
+
+def list_map(*keys: str) -> dict[str, Any]:
+    """Server-side apply merges this list by the given keys."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+ATOMIC: Final[dict[str, Any]] = {"x-kubernetes-list-type": "atomic"}
+SET: Final[dict[str, Any]] = {"x-kubernetes-list-type": "set"}
+
+REVISION_PATTERN: Final = r"^[a-z0-9]+(\.[a-z0-9]+)*$"
+WORKFLOW_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}$"
+
+RevisionName = Annotated[str, Field(min_length=1, max_length=24, pattern=REVISION_PATTERN)]
+WorkflowName = Annotated[str, Field(min_length=1, max_length=52, pattern=WORKFLOW_PATTERN)]
+Digest = Annotated[str, Field(min_length=71, max_length=71, pattern=DIGEST_PATTERN)]
+ObjectName = Annotated[
+    str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+]

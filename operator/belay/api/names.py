@@ -1,0 +1,36 @@
+"""Names that other objects carry for Belay: group, annotations, labels, field managers."""
+
+from typing import Final
+
+GROUP: Final = "belay.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+ANNOTATION_WORKFLOW: Final = "belay.dev/workflow"
+"""On a target: its owner's consent to be moved by the Workflow named here."""
+ANNOTATION_RETRY: Final = "belay.dev/retry"
+ANNOTATION_ABORT: Final = "belay.dev/abort"
+ANNOTATION_CURRENT: Final = "belay.dev/current"
+"""On a pod template: the pointer {digest, contentDigest, file}, projected as current.json."""
+ANNOTATION_CONTENT_DIGEST: Final = "belay.dev/content-digest"
+ANNOTATION_REVISION: Final = "belay.dev/revision"
+"""On a pod template and a delivered ConfigMap: the name under which this content came first."""
+
+LABEL_WORKFLOW: Final = "belay.dev/workflow"
+LABEL_MANAGED: Final = "belay.dev/managed"
+LABEL_PREVIEW: Final = "belay.dev/preview"
+
+MANAGER_DELIVERY: Final = "belay-delivery"
+MANAGER_STATUS: Final = "belay-status"
+
+VOLUME: Final = "belay"
+"""The one projected volume that a delivery adds to a pod template."""
+POINTER_FILE: Final = "current.json"
+DEFAULT_MOUNT_PATH: Final = "/etc/belay"
+CREDENTIALS_SECRET_TYPE: Final = "belay.dev/check-credentials"
+CREDENTIALS_ROLE: Final = "belay-check-credentials"
+
+MAX_DELIVERED_BYTES: Final = 900 * 1024
+"""A ConfigMap ends at 1 MiB; the rest is for its metadata."""
+CLIENT_SIDE_APPLY_BYTES: Final = 250 * 1024
+"""Above this the last-applied annotation of a plain `kubectl apply` does not fit (256 KiB)."""

@@ -1,0 +1,244 @@
+"""Workflow: what runs, what moves, and what happened."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, PlainSerializer
+
+from belay.api.model import ATOMIC, ApiModel, Digest, RevisionName, list_map
+from belay.api.revision import Binding, Format
+from belay.api.words import (
+    ConditionType,
+    Outcome,
+    Phase,
+    Reason,
+    RolloutKind,
+    Stage,
+    Trigger,
+    Verdict,
+)
+
+
+def _microseconds(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _seconds(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+MicroTime = Annotated[datetime, PlainSerializer(_microseconds, when_used="json")]
+Time = Annotated[datetime, PlainSerializer(_seconds, when_used="json")]
+
+
+class RevisionRef(ApiModel):
+    """One revision, known by its content and not only by its name."""
+
+    revision: RevisionName
+    """Name of the revision."""
+    digest: Digest
+    """Digest of what changes behaviour."""
+    content_digest: Digest
+    """Digest of the exact bytes."""
+    uid: Annotated[str, Field(max_length=64)]
+    """UID of the WorkflowRevision that was read."""
+    format: Format
+    """What the definition is written in; fixes the file's name."""
+    bindings: Annotated[list[Binding], Field(max_length=32, json_schema_extra=list_map("name"))] = []
+    """Values mounted beside the definition."""
+
+
+class Condition(ApiModel):
+    """One observation, as in metav1.Condition."""
+
+    type: ConditionType
+    """Ready, Active, Serving, Reconciling or Stalled."""
+    status: Annotated[str, Field(pattern="^(True|False|Unknown)$", max_length=7)]
+    """True, False or Unknown."""
+    reason: Annotated[str, Field(max_length=64)]
+    """One word for why."""
+    message: Annotated[str, Field(max_length=2048)] = ""
+    """What happened, with measured values, and what to do next."""
+    last_transition_time: Time
+    """When the status last changed."""
+    observed_generation: int | None = None
+    """Generation of the spec that this condition speaks of."""
+
+
+class Evidence(ApiModel):
+    """What one check saw on one pod."""
+
+    check: Annotated[str, Field(max_length=63)]
+    """Name of the check; empty where kubelet's view is the evidence."""
+    stage: Stage
+    """Stage at which it was asked."""
+    pod: Annotated[str, Field(max_length=253)]
+    """Name of the pod."""
+    verdict: Verdict
+    """Pass, Fail or Inconclusive."""
+    asked: Annotated[str, Field(max_length=256)] = ""
+    """What was asked, such as POST :8080/run."""
+    got: Annotated[str, Field(max_length=256)] = ""
+    """What came last, such as 500 instead of 200."""
+    passes: int = 0
+    """Right answers in a row."""
+    fails: int = 0
+    """Wrong answers in a row."""
+    tries: int = 0
+    """Requests in all."""
+    first_at: MicroTime | None = None
+    """When it was asked first."""
+    last_at: MicroTime | None = None
+    """When it was asked last."""
+
+
+class Baseline(ApiModel):
+    """What one check said of the live pods before anything was touched."""
+
+    check: Annotated[str, Field(max_length=63)]
+    """Name of the check."""
+    verdict: Verdict
+    """Pass, Fail or Inconclusive."""
+    got: Annotated[str, Field(max_length=256)] = ""
+    """What came."""
+
+
+class TargetRecord(ApiModel):
+    """One workload as it was when the rollout began."""
+
+    kind: Annotated[str, Field(max_length=63)]
+    """Kind of the workload."""
+    name: Annotated[str, Field(max_length=253)]
+    """Name of the workload."""
+    uid: Annotated[str, Field(max_length=64)]
+    """UID of the workload."""
+    template_hash: Annotated[str, Field(max_length=71)]
+    """Digest of its pod template without Belay's fields."""
+    changed_by: Annotated[str, Field(max_length=128)] | None = None
+    """Field manager that changed the template meanwhile."""
+    restarts: int = 0
+    """Restarts of the new pods' containers when the observation began."""
+
+
+class Rollout(ApiModel):
+    """One attempt to move the Workflow from one revision to another: the write-ahead record."""
+
+    id: Annotated[str, Field(max_length=32)]
+    """`<generation>-<n>`."""
+    kind: RolloutKind
+    """Rollout, or Rollback when the revision was active before."""
+    trigger: Trigger
+    """Spec or Retry."""
+    from_: Annotated[RevisionRef | None, Field(alias="from")] = None
+    """Revision that was active."""
+    to: RevisionRef
+    """Revision that is wanted."""
+    attempt_digest: Digest
+    """Digest of what is tried: content, target, verification and onFailure."""
+    phase: Phase
+    """Where the rollout is, or was when it ended."""
+    started_at: MicroTime
+    """When the rollout began."""
+    phase_started_at: MicroTime
+    """When the phase began."""
+    deadline: MicroTime | None = None
+    """When the phase must be over."""
+    suspended_at: MicroTime | None = None
+    """Since when the clock of the rollout is stopped."""
+    activated_at: MicroTime | None = None
+    """When the revision was through the gate."""
+    ended_at: MicroTime | None = None
+    """When the rollout ended."""
+    delivered: bool = False
+    """The template of a target may carry the wanted revision."""
+    targets: Annotated[
+        list[TargetRecord], Field(max_length=8, json_schema_extra=list_map("kind", "name"))
+    ] = []
+    """The workloads as they were when the rollout began."""
+    baseline: Annotated[
+        list[Baseline], Field(max_length=16, json_schema_extra=list_map("check"))
+    ] = []
+    """What the gate's checks said of the live pods before."""
+    evidence: Annotated[list[Evidence], Field(max_length=32, json_schema_extra=ATOMIC)] = []
+    """What decided, or what is known so far."""
+    ending: Outcome | None = None
+    """The outcome that a revert in progress leads to."""
+    outcome: Outcome | None = None
+    """How it ended; absent while moving."""
+    reason: Reason | None = None
+    """Why."""
+    message: Annotated[str, Field(max_length=2048)] = ""
+    """Why, in a sentence."""
+
+
+class Quarantine(ApiModel):
+    """A failed attempt that is not repeated until someone asks."""
+
+    attempt_digest: Digest
+    """Digest of what was tried."""
+    revision: RevisionName
+    """Revision that was tried."""
+    reason: Reason
+    """Why it failed."""
+    message: Annotated[str, Field(max_length=512)] = ""
+    """Why it failed, in a sentence."""
+    at: MicroTime
+    """When it failed."""
+    rollout: Annotated[str, Field(max_length=32)]
+    """Rollout in which it failed."""
+
+
+class HistoryEntry(ApiModel):
+    """One rollout that ended."""
+
+    id: Annotated[str, Field(max_length=32)]
+    """Rollout id."""
+    kind: RolloutKind
+    """Rollout or Rollback."""
+    revision: RevisionName
+    """Revision that was wanted."""
+    digest: Annotated[str, Field(max_length=19, pattern=r"^sha256:[0-9a-f]{12}$")]
+    """First twelve digits of its digest."""
+    outcome: Outcome
+    """How it ended."""
+    reason: Reason
+    """Why."""
+    started_at: Time
+    """When it began."""
+    ended_at: Time
+    """When it ended."""
+    activated: bool = False
+    """It was active, for a time at least."""
+
+
+class WorkflowStatus(ApiModel):
+    """What Belay observed and did."""
+
+    observed_generation: int | None = None
+    """Generation of the spec that this status speaks of."""
+    active_revision: RevisionName | None = None
+    """Revision that runs."""
+    stable_revision: RevisionName | None = None
+    """Last revision that was proven: where a revert goes to."""
+    active: RevisionRef | None = None
+    """What runs, by content."""
+    stable: RevisionRef | None = None
+    """What a revert goes to, by content."""
+    phase: Annotated[str, Field(max_length=32)] | None = None
+    """For people: the phase while moving, the outcome at rest."""
+    conditions: Annotated[
+        list[Condition], Field(max_length=16, json_schema_extra=list_map("type"))
+    ] = []
+    """Ready, Active, Serving; Reconciling while moving or waiting; Stalled when someone must act."""
+    rollout: Rollout | None = None
+    """The rollout in progress, or the last one."""
+    quarantine: Annotated[
+        list[Quarantine], Field(max_length=20, json_schema_extra=list_map("attemptDigest"))
+    ] = []
+    """Attempts that failed by the revision's fault."""
+    last_handled_retry: Annotated[str, Field(max_length=256)] | None = None
+    """Last value of the annotation belay.dev/retry that was acted on."""
+    last_handled_abort: Annotated[str, Field(max_length=256)] | None = None
+    """Last value of the annotation belay.dev/abort that was acted on."""
+    history: Annotated[list[HistoryEntry], Field(max_length=10, json_schema_extra=ATOMIC)] = []
+    """The last ten outcomes, newest first."""

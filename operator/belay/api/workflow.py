@@ -1,0 +1,149 @@
+"""Workflow: the long-lived thing that users name; what they wish for."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from belay.api.check import Check
+from belay.api.duration import Duration, bounds
+from belay.api.model import (
+    ApiModel,
+    ObjectName,
+    RevisionName,
+    cel,
+    list_map,
+    validations,
+)
+from belay.api.names import DEFAULT_MOUNT_PATH
+
+
+class TargetKind(StrEnum):
+    """Kinds of workloads that a revision can be delivered to."""
+
+    DEPLOYMENT = "Deployment"
+
+
+class TargetApiVersion(StrEnum):
+    """API versions of these kinds."""
+
+    APPS = "apps/v1"
+
+
+class Update(StrEnum):
+    """How a new revision reaches the pods of a workload."""
+
+    ROLLING = "Rolling"
+    """The pod template changes, and Kubernetes rolls the pods."""
+
+
+class Preview(StrEnum):
+    """Where a revision is tried before anything live is touched."""
+
+    POD = "Pod"
+    NONE = "None"
+
+
+class OnInconclusive(StrEnum):
+    """What to do when a deadline passes without a verdict."""
+
+    HOLD = "Hold"
+    REVERT = "Revert"
+    PROMOTE = "Promote"
+
+
+class OnFailure(StrEnum):
+    """What to do when the revision fails."""
+
+    REVERT = "Revert"
+    HOLD = "Hold"
+
+
+class Workload(ApiModel):
+    """One workload in the namespace of the Workflow. Its owner consents by the annotation
+    belay.dev/workflow.
+    """
+
+    api_version: TargetApiVersion = TargetApiVersion.APPS
+    """API version of the workload: apps/v1."""
+    kind: TargetKind
+    """Kind of the workload: Deployment."""
+    name: ObjectName
+    """Name of the workload."""
+    container: Annotated[
+        str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    ] | None = None
+    """Container that gets the mounted folder. By default the one named by kubectl.kubernetes.io/default-container, or the only one."""
+    update: Update = Update.ROLLING
+    """How a new revision reaches the pods: Rolling (the template changes, Kubernetes rolls)."""
+
+
+class Target(ApiModel):
+    """The workloads that the active revision is delivered to."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "self == oldSelf",
+                "target is immutable: delete the Workflow (its pods keep running) and create it anew",
+            )
+        )
+    )
+
+    workloads: Annotated[
+        list[Workload],
+        Field(min_length=1, max_length=8, json_schema_extra=list_map("kind", "name")),
+    ]
+    """Workloads, 1 to 8. They get a revision together and are proven together."""
+    mount_path: Annotated[
+        str, Field(min_length=2, max_length=256, pattern=r"^(/[-A-Za-z0-9_.]*[A-Za-z0-9_][-A-Za-z0-9_.]*)+$")
+    ] = DEFAULT_MOUNT_PATH
+    """Folder in the container where current.json and revisions/ appear. At /etc/belay or below it, unless the administrator allows more."""
+
+
+class Verification(ApiModel):
+    """How a revision is proven healthy."""
+
+    preview: Preview = Preview.POD
+    """Try the revision in one pod that no Service selects, before anything live is touched (Pod), or do not (None)."""
+    checks: Annotated[list[Check], Field(max_length=16, json_schema_extra=list_map("name"))] = []
+    """Checks. With none, the availability of the workload is the proof."""
+    window: Annotated[Duration, Field(json_schema_extra=bounds("0s", "24h"))] = "1m"
+    """How long real traffic is observed after the gate, before the revision counts as proven."""
+    on_inconclusive: OnInconclusive = OnInconclusive.HOLD
+    """What to do when a deadline passes without a verdict: Hold (leave it, tell someone), Revert or Promote."""
+
+
+_DEADLINE = bounds("1s", "24h")
+
+
+class Deadlines(ApiModel):
+    """How long each phase may take. Time in which the Workflow is suspended does not count."""
+
+    preview: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "2m"
+    """For the preview pod to start and be proven."""
+    deliver: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "5m"
+    """For the workloads to complete their update."""
+    verify: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "60s"
+    """For the gate's checks to give a verdict."""
+    revert: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "5m"
+    """For the stable revision to be back and proven."""
+
+
+class WorkflowSpec(ApiModel):
+    """What the user wishes for. Belay never writes it."""
+
+    active_revision: RevisionName
+    """Revision that should be active: `v3` means the WorkflowRevision `<name of this Workflow>-v3`. It may appear later."""
+    suspend: bool = False
+    """Stop Belay's hands from this Workflow. In mid-rollout the clock of the rollout stops, too."""
+    target: Target
+    """What the active revision is delivered to. Immutable."""
+    verification: Verification = Verification()
+    """How a revision is proven healthy."""
+    on_failure: OnFailure = OnFailure.REVERT
+    """What to do when the revision fails: Revert to the stable one, or Hold it for a person to look at."""
+    deadlines: Deadlines = Deadlines()
+    """How long each phase may take."""
+    revision_history_limit: Annotated[int, Field(ge=0, le=100)] = 10
+    """Revisions to keep of those that Belay's importer made (label belay.dev/managed). All others belong to whoever made them."""
