@@ -1,0 +1,1 @@
+"""Deciding, and nothing else: no clock, no network, no logger, no Kubernetes client."""

@@ -1,0 +1,1 @@
+"""Effects: reading the cluster, writing to it, probing pods, telling people."""

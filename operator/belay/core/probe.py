@@ -1,0 +1,121 @@
+"""Probes: one check asked of one pod, and what the answers add up to."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from belay.api.check import Check
+from belay.api.words import Stage, Verdict
+
+
+class Answer(StrEnum):
+    """What came of one request."""
+
+    RIGHT = "Right"
+    WRONG = "Wrong"
+    NONE = "None"
+    """No answer: refused, timed out, broken off."""
+    UNASKED = "Unasked"
+    """Could not be asked: no address, no such port, credentials missing, egress refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request and what came of it."""
+
+    answer: Answer
+    got: str
+    """For people: `500 instead of 200`, `no answer within 1 s`. Nothing of the body."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One check, asked of one pod again and again."""
+
+    check: Check
+    stage: Stage
+    namespace: str
+    pod: str
+    pod_uid: str
+    address: str
+    """IP address of the pod; empty until it has one."""
+    port: int | None
+    """Number of the container port to dial; None when the check's port is not declared there."""
+    ready: bool
+    """kubelet's view of the pod."""
+
+    @property
+    def asked(self) -> str:
+        """For people: `POST :8080/run`."""
+        http = self.check.http
+        if http is None:
+            return ""
+        return f"{http.method} :{self.port or http.port}{http.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePlan:
+    """All that is to be asked for one rollout in one phase; a new `session` starts fresh counters."""
+
+    session: str
+    """Rollout id, phase and evidence generation, such as `12-1/Verifying/0`."""
+    probes: tuple[Probe, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one probe saw so far. Counters are of answers in a row; Inconclusive neither counts
+    nor resets.
+    """
+
+    check: str
+    stage: Stage
+    pod: str
+    pod_uid: str
+    asked: str
+    passes: int = 0
+    fails: int = 0
+    tries: int = 0
+    passed_ever: bool = False
+    last: Sample | None = None
+    last_verdict: Verdict | None = None
+    first_at: datetime | None = None
+    failing_since: datetime | None = None
+
+    def count(self, sample: Sample, verdict: Verdict) -> "Tally":
+        """This tally after one more sample."""
+        seen = replace(
+            self,
+            tries=self.tries + 1,
+            last=sample,
+            last_verdict=verdict,
+            first_at=self.first_at or sample.at,
+        )
+        match verdict:
+            case Verdict.PASS:
+                return replace(
+                    seen, passes=self.passes + 1, fails=0, passed_ever=True, failing_since=None
+                )
+            case Verdict.FAIL:
+                since = self.failing_since or sample.at
+                return replace(seen, passes=0, fails=self.fails + 1, failing_since=since)
+            case Verdict.INCONCLUSIVE:
+                return seen
+
+
+def judge(sample: Sample, *, ready: bool, another_answered: bool) -> Verdict:
+    """The verdict on one sample (rule 6).
+
+    A wrong answer is Fail. No answer is Fail only where kubelet calls the pod not ready too, or
+    another probe of ours has just succeeded; else our own network may be down.
+    """
+    match sample.answer:
+        case Answer.RIGHT:
+            return Verdict.PASS
+        case Answer.WRONG:
+            return Verdict.FAIL
+        case Answer.NONE:
+            return Verdict.FAIL if another_answered or not ready else Verdict.INCONCLUSIVE
+        case Answer.UNASKED:
+            return Verdict.INCONCLUSIVE

@@ -1,0 +1,317 @@
+"""The one place that speaks to the API server: raw objects over kubernetes.aio."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import incluster_config, kube_config
+
+from belay.shell.errors import ApiError, Unavailable, translate
+from belay.shell.resources import Resource
+
+Object = dict[str, Any]
+Objects = list[Object]
+Query = Mapping[str, str | int | bool | None]
+
+TIMEOUT: Final = 30.0
+"""Seconds that any one call may take; the server's own limit is 60."""
+WATCH_SECONDS: Final = 300
+PAGE: Final = 500
+_METADATA: Final = "application/json;as={};g=meta.k8s.io;v=v1"
+_IN_CLUSTER: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+OnRequest = Callable[[str, Resource, int], None]
+
+
+class Cluster:
+    """Verbs on raw objects. Every failure is an `ApiError`.
+
+    `on_request` hears the verb, the resource and the HTTP status (0: no answer) of each call.
+    """
+
+    def __init__(
+        self, client: ApiClient, namespace: str, on_request: OnRequest | None = None
+    ) -> None:
+        self._client = client
+        self.namespace = namespace
+        self._on_request = on_request
+
+    @classmethod
+    async def connect(
+        cls,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        *,
+        user_agent: str = "belay",
+        connections: int = 64,
+        on_request: OnRequest | None = None,
+    ) -> Self:
+        """Connect by kubeconfig where given or found, else by the pod's ServiceAccount.
+
+        Raises `ConnectionError` where there is neither.
+        """
+        configuration = Configuration()
+        configuration.connection_pool_maxsize = connections
+        if kubeconfig is None and context is None and _IN_CLUSTER.exists():
+            incluster_config.load_incluster_config(client_configuration=configuration)
+            namespace = (_IN_CLUSTER.parent / "namespace").read_text().strip()
+        else:
+            try:
+                await kube_config.load_kube_config(
+                    config_file=kubeconfig, context=context, client_configuration=configuration
+                )
+            except kube_config.ConfigException as error:
+                raise ConnectionError(f"no cluster: {error}") from error
+            namespace = _context_namespace(kubeconfig, context)
+        client = ApiClient(configuration)
+        client.user_agent = user_agent
+        return cls(client, namespace, on_request)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        return await self._json("get", resource, resource.path(namespace, name))
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+    ) -> Objects:
+        """All objects, read page by page."""
+        found, _ = await self._pages(resource, namespace, labels, fields, "application/json")
+        return found
+
+    async def list_metadata(
+        self, resource: Resource, namespace: str | None = None, *, labels: str | None = None
+    ) -> tuple[Objects, str]:
+        """Metadata of all objects, and the resourceVersion to watch from."""
+        accept = _METADATA.format("PartialObjectMetadataList")
+        return await self._pages(resource, namespace, labels, None, accept)
+
+    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        return await self._json("create", resource, resource.path(namespace), body=body)
+
+    async def replace(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        path = resource.path(namespace, body["metadata"]["name"])
+        return await self._json("update", resource, path, body=body)
+
+    async def apply(
+        self,
+        resource: Resource,
+        body: Object,
+        *,
+        manager: str,
+        subresource: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Object:
+        """Server-side apply. `body` carries the uid, and the resourceVersion where it matters."""
+        metadata = body["metadata"]
+        query = {
+            "fieldManager": manager,
+            "force": "true" if force else None,
+            "dryRun": "All" if dry_run else None,
+        }
+        path = resource.path(metadata["namespace"], metadata["name"], subresource)
+        return await self._json(
+            "patch", resource, path, query, body, content_type="application/apply-patch+yaml"
+        )
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        grace: int | None = None,
+    ) -> None:
+        """Delete; with `uid`, only that very object."""
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        await self._json("delete", resource, resource.path(namespace, name), body=options)
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        since: str,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+        metadata_only: bool = False,
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Events after `since`, bookmarks too, until the server ends the watch. Raises `Gone`."""
+        query = {
+            "watch": "true",
+            "resourceVersion": since,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": WATCH_SECONDS,
+            "labelSelector": labels,
+            "fieldSelector": fields,
+        }
+        accept = _METADATA.format("PartialObjectMetadata") if metadata_only else "application/json"
+        timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 60, sock_connect=10, sock_read=75)
+        path = resource.path(namespace)
+        async with self._call(
+            "watch", resource, path, query, accept=accept, timeout=timeout
+        ) as answer:
+            async for line in _lines(answer):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise translate(int(status.get("code") or 500), status, None)
+                yield event["type"], event["object"]
+
+    async def _pages(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        labels: str | None,
+        fields: str | None,
+        accept: str,
+    ) -> tuple[Objects, str]:
+        found: Objects = []
+        following: str | None = None
+        while True:
+            query: Query = {
+                "limit": PAGE,
+                "continue": following,
+                "labelSelector": labels,
+                "fieldSelector": fields,
+            }
+            page = await self._json(
+                "list", resource, resource.path(namespace), query, accept=accept
+            )
+            found += page.get("items") or []
+            following = page["metadata"].get("continue")
+            if not following:
+                return found, str(page["metadata"].get("resourceVersion") or "")
+
+    async def _json(
+        self,
+        verb: str,
+        resource: Resource,
+        path: str,
+        query: Query | None = None,
+        body: Object | None = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Object:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=10)
+        call = self._call(
+            verb,
+            resource,
+            path,
+            query,
+            body,
+            content_type=content_type,
+            accept=accept,
+            timeout=timeout,
+        )
+        async with call as answer:
+            try:
+                return dict(json.loads(await answer.read()))
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                raise Unavailable(0, "NoAnswer", f"{verb} {path}: {_words(error)}") from error
+
+    @asynccontextmanager
+    async def _call(
+        self,
+        verb: str,
+        resource: Resource,
+        path: str,
+        query: Query | None = None,
+        body: Object | None = None,
+        *,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        method = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}.get(
+            verb, "GET"
+        )
+        parameters = {key: value for key, value in (query or {}).items() if value is not None}
+        url = (
+            self._client.configuration.host
+            + path
+            + ("?" + urlencode(parameters) if parameters else "")
+        )
+        headers = {
+            "User-Agent": self._client.user_agent,
+            "Accept": accept,
+            "Content-Type": content_type,
+        }
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        code = 0
+        try:
+            try:
+                answer = await self._client.rest_client.request(
+                    method, url, headers=headers, body=body, _request_timeout=timeout
+                )
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise Unavailable(0, "NoAnswer", f"{verb} {path}: {_words(error)}") from error
+            response: aiohttp.ClientResponse = answer.response
+            code = response.status
+            try:
+                if code >= 400:
+                    raise await _error(response)
+                yield response
+            finally:
+                response.release()
+        finally:
+            if self._on_request is not None:
+                self._on_request(verb, resource, code)
+
+
+async def _error(response: aiohttp.ClientResponse) -> ApiError:
+    try:
+        body = json.loads(await response.read())
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        body = {}
+    status = body if isinstance(body, dict) else {}
+    return translate(response.status, status, response.headers.get("Retry-After"))
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Lines of any length; a stream that breaks off just ends, for a watch is resumed anyway."""
+    rest = b""
+    try:
+        async for chunk in response.content.iter_any():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line:
+                    yield line
+    except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
+        return
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _context_namespace(kubeconfig: str | None, context: str | None) -> str:
+    contexts, active = kube_config.list_kube_config_contexts(config_file=kubeconfig)
+    chosen = next((c for c in contexts if c["name"] == context), active)
+    return str(chosen["context"].get("namespace") or "default")

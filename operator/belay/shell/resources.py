@@ -1,0 +1,44 @@
+"""The resources that Belay talks to: where they are in the API."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from belay.api.names import GROUP, VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of object in the API."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None, name: str | None = None, sub: str | None = None) -> str:
+        """URL path; `namespace` is None for all namespaces or a cluster-scoped kind."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        tail = "".join(f"/{part}" for part in (name, sub) if part)
+        return f"{root}{scope}/{self.plural}{tail}"
+
+
+WORKFLOWS: Final = Resource(GROUP, VERSION, "workflows", "Workflow")
+REVISIONS: Final = Resource(GROUP, VERSION, "workflowrevisions", "WorkflowRevision")
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
+REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet")
+PODS: Final = Resource("", "v1", "pods", "Pod")
+CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
+SECRETS: Final = Resource("", "v1", "secrets", "Secret")
+SERVICES: Final = Resource("", "v1", "services", "Service")
+CORE_EVENTS: Final = Resource("", "v1", "events", "Event")
+EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
+ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+
+WORKLOADS: Final = {("apps/v1", "Deployment"): DEPLOYMENTS}
+"""Resource of each kind that a revision can be delivered to."""
