@@ -6,27 +6,46 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from belay.api.duration import Duration, bounds
-from belay.api.model import SET, ApiModel, ObjectName, cel, list_map, validations
+from belay.api.model import (
+    SET,
+    ApiModel,
+    LabelName,
+    ObjectName,
+    cel,
+    list_map,
+    matches,
+    validations,
+)
 from belay.api.revision import KeyRef
 from belay.api.words import Stage
 
 MAX_BODY: Final = 4096
+
+_HEADER_NAME: Final = r"^[-!#$%&'*+.^_`|~0-9A-Za-z]+$"
+_HEADER_VALUE: Final = r"^[^\x00-\x08\x0a-\x1f\x7f]*$"
+_PATH: Final = r"^/[!\x22$-~]*$"
 
 
 class Method(StrEnum):
     """HTTP methods of a check."""
 
     GET = "GET"
+    """Read."""
     HEAD = "HEAD"
+    """Read the head of the answer only."""
     POST = "POST"
+    """Send the body."""
     PUT = "PUT"
+    """Store the body."""
 
 
 class HeaderSource(ApiModel):
     """Where the value of a header comes from."""
 
     secret_key_ref: KeyRef
-    """A key of a Secret of type belay.dev/check-credentials. Grant Belay to read it: see docs/security.md."""
+    """A key of a Secret of type belay.dev/check-credentials. Let Belay read it by a Role and a
+    RoleBinding that name this Secret.
+    """
 
 
 class Header(ApiModel):
@@ -34,15 +53,40 @@ class Header(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=validations(
-            cel("has(self.value) != has(self.valueFrom)", "set exactly one of value and valueFrom")
+            cel("has(self.value) != has(self.valueFrom)", "set exactly one of value and valueFrom"),
+            cel(
+                "!(self.name.lowerAscii() in "
+                "['connection', 'content-length', 'transfer-encoding'])",
+                "leave out Connection, Content-Length and Transfer-Encoding: Belay sets them",
+            ),
         )
     )
 
     name: Annotated[
-        str, Field(min_length=1, max_length=128, pattern=r"^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
+        str,
+        Field(
+            min_length=1,
+            max_length=128,
+            pattern=_HEADER_NAME,
+            json_schema_extra=matches(
+                _HEADER_NAME, "name a header without spaces and colons, such as X-Tenant"
+            ),
+        ),
     ]
     """Name of the header."""
-    value: Annotated[str, Field(max_length=4096, pattern=r"^[^\r\n]*$")] | None = None
+    value: (
+        Annotated[
+            str,
+            Field(
+                max_length=4096,
+                pattern=_HEADER_VALUE,
+                json_schema_extra=matches(
+                    _HEADER_VALUE, "write the value on one line, without control characters"
+                ),
+            ),
+        ]
+        | None
+    ) = None
     """Value of the header, in clear. For credentials use valueFrom."""
     value_from: HeaderSource | None = None
     """Take the value from a Secret."""
@@ -55,7 +99,7 @@ class Expect(ApiModel):
         list[Annotated[int, Field(ge=100, le=599)]],
         Field(min_length=1, max_length=16, json_schema_extra=SET),
     ] = [200]
-    """Status codes that pass."""
+    """Status codes that pass, each from 100 to 599."""
     body_contains: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """Text that the first 64 KiB of the body must contain, to the letter."""
 
@@ -68,21 +112,41 @@ class HttpCheck(ApiModel):
         Field(
             json_schema_extra={
                 "x-kubernetes-int-or-string": True,
+                # A pattern speaks of texts only. In CEL it would cost too much: no bound counts
+                # there for what may be an integer.
+                "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+                "maxLength": 63,
                 **validations(
                     cel(
-                        "type(self) == int ? self >= 1 && self <= 65535 : self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self) <= 63",
-                        "must be a port number from 1 to 65535 or the name of a port",
+                        "type(self) != int || (self >= 1 && self <= 65535)",
+                        "write a port number from 1 to 65535, or the name of a port, such as http",
                     )
                 ),
             }
         ),
     ]
-    """Container port, by number or name; it must be declared by the container. With `service`: a port of that Service."""
+    """Container port, by number or name; the container must declare it. With `service`: a port of
+    that Service.
+    """
     service: ObjectName | None = None
-    """Ask the target's new pods behind this Service instead of each pod. Not possible in the preview, which no Service selects."""
+    """Ask the target's new pods behind this Service instead of each pod. Not possible in the
+    preview, which no Service selects.
+    """
     method: Method = Method.GET
-    """GET, HEAD, POST or PUT."""
-    path: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^/[^\s#]*$")] = "/"
+    """Method of the request."""
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=2048,
+            pattern=_PATH,
+            json_schema_extra=matches(
+                _PATH,
+                "begin the path with a slash, and write spaces, # and other than ASCII characters "
+                "percent-encoded, such as /v1/health?full=1",
+            ),
+        ),
+    ] = "/"
     """Path and query of the request; starts with a slash."""
     headers: Annotated[list[Header], Field(max_length=16, json_schema_extra=list_map("name"))] = []
     """Request headers."""
@@ -98,20 +162,23 @@ class Check(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=validations(
             cel(
-                "!(has(self.at) && has(self.http.service) && self.at.exists(s, s == 'Preview'))",
-                "no Service selects the preview pod: leave out `service`, or take Preview out of `at`",
+                "!(has(self.at) && 'Preview' in self.at "
+                "&& has(self.http) && has(self.http.service))",
+                "no Service selects the preview pod: leave out service, or take Preview out of at",
             ),
             cel(
                 "has(self.http)",
-                "set the kind of the check: http",
+                "say what to ask: set http, such as http: {port: 8080, path: /healthz}",
             ),
         )
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    name: Annotated[LabelName, Field(max_length=40)]
     """Name of the check, as it stands in conditions and events."""
-    at: Annotated[list[Stage], Field(min_length=1, max_length=3, json_schema_extra=SET)] | None = None
-    """Stages at which it runs: Preview, Gate, Observation. By default all that are possible."""
+    at: Annotated[list[Stage], Field(min_length=1, max_length=3, json_schema_extra=SET)] | None = (
+        None
+    )
+    """Stages at which it runs. By default all that are possible."""
     http: HttpCheck | None = None
     """Ask over HTTP."""
     failure_threshold: Annotated[int, Field(ge=1, le=100)] = 3

@@ -6,28 +6,30 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from belay.api.model import cel, validations
+
 _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|h|m|s)")
-DURATION_PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+# At most six digits: a longer number overflows CEL's duration, which would then name no remedy.
+DURATION_PATTERN: Final = r"^([0-9]{1,6}(\.[0-9]{1,6})?(ms|s|m|h))+$"
 
 
 def bounds(least: str, most: str) -> dict[str, Any]:
-    """CEL rules that keep a duration between two bounds."""
-    return {
-        "x-kubernetes-validations": [
-            {
-                "rule": f"duration(self) >= duration('{least}') && duration(self) <= duration('{most}')",
-                "message": f"must be between {least} and {most}, such as 30s or 1m30s",
-            }
-        ]
-    }
+    """A CEL rule that keeps a duration between two bounds."""
+    return validations(
+        cel(
+            f"self.matches(r'{DURATION_PATTERN}') && "
+            f"duration(self) >= duration('{least}') && duration(self) <= duration('{most}')",
+            f"write a duration from {least} to {most}, such as 30s, 1m30s or 500ms",
+        )
+    )
 
 
 Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=DURATION_PATTERN)]
 
 
 def seconds(text: str) -> float:
-    """Seconds of a duration such as `1m30s` (the subset of Go's time.ParseDuration that the CRD admits).
+    """Seconds of a duration such as `1m30s`: what the CRD admits of Go's time.ParseDuration.
 
     Raises ValueError where the text is no duration.
     """

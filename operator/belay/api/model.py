@@ -35,6 +35,14 @@ def validations(*rules: dict[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": list(rules)}
 
 
+def matches(pattern: str, message: str) -> dict[str, Any]:
+    """A rule that says in words what a pattern demands; in the CRD it takes the pattern's place.
+
+    The pattern may hold no quotation mark (").
+    """
+    return validations(cel(f'self.matches(r"{pattern}")', message))
+
+
 def list_map(*keys: str) -> dict[str, Any]:
     """Server-side apply merges this list by the given keys."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
@@ -47,9 +55,37 @@ REVISION_PATTERN: Final = r"^[a-z0-9]+(\.[a-z0-9]+)*$"
 WORKFLOW_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}$"
 
-RevisionName = Annotated[str, Field(min_length=1, max_length=24, pattern=REVISION_PATTERN)]
-WorkflowName = Annotated[str, Field(min_length=1, max_length=52, pattern=WORKFLOW_PATTERN)]
+RevisionName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=24,
+        pattern=REVISION_PATTERN,
+        json_schema_extra=matches(
+            REVISION_PATTERN,
+            "name a revision with lower-case letters, digits and single dots, such as v3 or "
+            "2026.1; a hyphen would make `<workflow>-<revision>` ambiguous",
+        ),
+    ),
+]
+WorkflowName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=52,
+        pattern=WORKFLOW_PATTERN,
+        json_schema_extra=matches(
+            WORKFLOW_PATTERN,
+            "name a Workflow with lower-case letters, digits and hyphens, no dots, such as triage",
+        ),
+    ),
+]
 Digest = Annotated[str, Field(min_length=71, max_length=71, pattern=DIGEST_PATTERN)]
 ObjectName = Annotated[
     str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 ]
+"""Name of an object in the same namespace (a DNS subdomain of RFC 1123)."""
+LabelName = Annotated[
+    str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+]
+"""Name that fits where a DNS label of RFC 1123 is wanted, as of a container."""

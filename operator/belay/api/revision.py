@@ -15,6 +15,7 @@ from belay.api.model import (
     list_map,
     validations,
 )
+from belay.api.names import MAX_DELIVERED_BYTES
 
 
 class Format(StrEnum):
@@ -23,7 +24,9 @@ class Format(StrEnum):
     DIFY = "DifyDSL"
     """A Dify app export (YAML)."""
     YAML = "YAML"
+    """Any YAML document."""
     JSON = "JSON"
+    """Any JSON document."""
 
     @property
     def file_name(self) -> str:
@@ -53,8 +56,9 @@ class KeyRef(ApiModel):
 
 
 class Binding(ApiModel):
-    """A value that is not part of the definition: kubelet mounts it beside the definition as
-    `bindings/<name>`, and Belay never reads it.
+    """A value that is not part of the definition.
+
+    Kubelet mounts it beside the definition as `bindings/<name>`, and Belay never reads it.
     """
 
     model_config = ConfigDict(
@@ -66,7 +70,9 @@ class Binding(ApiModel):
         )
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_][-A-Za-z0-9_.]*$")]
+    name: Annotated[
+        str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_][-A-Za-z0-9_.]*$")
+    ]
     """Name of the binding, and of its file in the folder `bindings`."""
     secret_key_ref: KeyRef | None = None
     """Take the value from this key of a Secret."""
@@ -95,19 +101,36 @@ class Source(ApiModel):
 class WorkflowRevisionSpec(ApiModel):
     """An immutable snapshot. Any change of it is refused: publish a new revision instead."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "self.encoding != 'Identity' "
+                f"|| size(bytes(self.definition)) <= {MAX_DELIVERED_BYTES}",
+                "the definition exceeds 900 KiB, more than a ConfigMap can deliver: take large "
+                "texts out of it, or split the workflow",
+            )
+        )
+    )
+
     workflow_name: WorkflowName
     """Name of the Workflow that this is a revision of, in the same namespace."""
     revision: RevisionName
-    """Name of the revision, as in a Workflow's spec.activeRevision. Lower-case letters, digits and dots."""
+    """Name of the revision, as in a Workflow's spec.activeRevision: lower-case letters, digits and
+    single dots.
+    """
     definition: Annotated[str, Field(min_length=1, max_length=1_300_000)]
-    """The definition as text: the file's own bytes after secrets were taken out. Pods get exactly these bytes (at most 900 KiB after decoding)."""
+    """The definition as text: the file's own bytes after secrets were taken out. Pods get exactly
+    these bytes (at most 900 KiB after decoding).
+    """
     format: Format
-    """What the definition is written in: DifyDSL, YAML or JSON."""
+    """What the definition is written in."""
     media_type: Annotated[str, Field(min_length=3, max_length=127)]
     """Media type of the definition, such as application/yaml."""
     encoding: Encoding = Encoding.IDENTITY
-    """How the definition is held here: Identity (the text itself) or Gzip (base64 of its gzip)."""
-    bindings: Annotated[list[Binding], Field(max_length=32, json_schema_extra=list_map("name"))] = []
+    """How the definition is held here."""
+    bindings: Annotated[
+        list[Binding], Field(max_length=32, json_schema_extra=list_map("name"))
+    ] = []
     """Values that are mounted beside the definition, by reference: Secrets and ConfigMaps."""
     author: Annotated[str, Field(max_length=256)] | None = None
     """Who says to have made this revision. A claim, not an identity."""
@@ -116,6 +139,8 @@ class WorkflowRevisionSpec(ApiModel):
     source: Source | None = None
     """Where the definition came from."""
     digest: Digest
-    """sha256 of the canonical form (RFC 8785) of what changes behaviour; layout does not count. Equal digests mean the same content."""
+    """sha256 of the canonical form (RFC 8785) of what changes behaviour; layout does not count.
+    Equal digests mean the same content.
+    """
     content_digest: Digest
     """sha256 of the exact bytes that pods get."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field, PlainSerializer
+from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from belay.api.model import ATOMIC, ApiModel, Digest, RevisionName, list_map
 from belay.api.revision import Binding, Format
@@ -30,6 +30,10 @@ def _seconds(when: datetime) -> str:
 MicroTime = Annotated[datetime, PlainSerializer(_microseconds, when_used="json")]
 Time = Annotated[datetime, PlainSerializer(_seconds, when_used="json")]
 
+# In the CRD a reason is any word: an operator that knows a new one still reports it under the CRD
+# of its predecessor.
+ReasonWord = Annotated[Reason, WithJsonSchema({"type": "string", "maxLength": 64})]
+
 
 class RevisionRef(ApiModel):
     """One revision, known by its content and not only by its name."""
@@ -44,7 +48,9 @@ class RevisionRef(ApiModel):
     """UID of the WorkflowRevision that was read."""
     format: Format
     """What the definition is written in; fixes the file's name."""
-    bindings: Annotated[list[Binding], Field(max_length=32, json_schema_extra=list_map("name"))] = []
+    bindings: Annotated[
+        list[Binding], Field(max_length=32, json_schema_extra=list_map("name"))
+    ] = []
     """Values mounted beside the definition."""
 
 
@@ -52,7 +58,7 @@ class Condition(ApiModel):
     """One observation, as in metav1.Condition."""
 
     type: ConditionType
-    """Ready, Active, Serving, Reconciling or Stalled."""
+    """What the condition speaks of."""
     status: Annotated[str, Field(pattern="^(True|False|Unknown)$", max_length=7)]
     """True, False or Unknown."""
     reason: Annotated[str, Field(max_length=64)]
@@ -75,7 +81,7 @@ class Evidence(ApiModel):
     pod: Annotated[str, Field(max_length=253)]
     """Name of the pod."""
     verdict: Verdict
-    """Pass, Fail or Inconclusive."""
+    """What the answers amount to."""
     asked: Annotated[str, Field(max_length=256)] = ""
     """What was asked, such as POST :8080/run."""
     got: Annotated[str, Field(max_length=256)] = ""
@@ -98,7 +104,7 @@ class Baseline(ApiModel):
     check: Annotated[str, Field(max_length=63)]
     """Name of the check."""
     verdict: Verdict
-    """Pass, Fail or Inconclusive."""
+    """What the answers amounted to."""
     got: Annotated[str, Field(max_length=256)] = ""
     """What came."""
 
@@ -126,9 +132,9 @@ class Rollout(ApiModel):
     id: Annotated[str, Field(max_length=32)]
     """`<generation>-<n>`."""
     kind: RolloutKind
-    """Rollout, or Rollback when the revision was active before."""
+    """Which way it goes."""
     trigger: Trigger
-    """Spec or Retry."""
+    """What asked for it."""
     from_: Annotated[RevisionRef | None, Field(alias="from")] = None
     """Revision that was active."""
     to: RevisionRef
@@ -149,6 +155,8 @@ class Rollout(ApiModel):
     """When the revision was through the gate."""
     ended_at: MicroTime | None = None
     """When the rollout ended."""
+    previewed: bool = False
+    """The revision is tried in a preview pod first."""
     delivered: bool = False
     """The template of a target may carry the wanted revision."""
     targets: Annotated[
@@ -165,8 +173,8 @@ class Rollout(ApiModel):
     """The outcome that a revert in progress leads to."""
     outcome: Outcome | None = None
     """How it ended; absent while moving."""
-    reason: Reason | None = None
-    """Why."""
+    reason: ReasonWord | None = None
+    """One word for why."""
     message: Annotated[str, Field(max_length=2048)] = ""
     """Why, in a sentence."""
 
@@ -178,8 +186,8 @@ class Quarantine(ApiModel):
     """Digest of what was tried."""
     revision: RevisionName
     """Revision that was tried."""
-    reason: Reason
-    """Why it failed."""
+    reason: ReasonWord
+    """One word for why it failed."""
     message: Annotated[str, Field(max_length=512)] = ""
     """Why it failed, in a sentence."""
     at: MicroTime
@@ -194,15 +202,15 @@ class HistoryEntry(ApiModel):
     id: Annotated[str, Field(max_length=32)]
     """Rollout id."""
     kind: RolloutKind
-    """Rollout or Rollback."""
+    """Which way it went."""
     revision: RevisionName
     """Revision that was wanted."""
     digest: Annotated[str, Field(max_length=19, pattern=r"^sha256:[0-9a-f]{12}$")]
     """First twelve digits of its digest."""
     outcome: Outcome
     """How it ended."""
-    reason: Reason
-    """Why."""
+    reason: ReasonWord
+    """One word for why."""
     started_at: Time
     """When it began."""
     ended_at: Time
@@ -229,7 +237,9 @@ class WorkflowStatus(ApiModel):
     conditions: Annotated[
         list[Condition], Field(max_length=16, json_schema_extra=list_map("type"))
     ] = []
-    """Ready, Active, Serving; Reconciling while moving or waiting; Stalled when someone must act."""
+    """Ready, Active and Serving; Reconciling while moving or waiting; Stalled when someone must
+    act.
+    """
     rollout: Rollout | None = None
     """The rollout in progress, or the last one."""
     quarantine: Annotated[

@@ -132,6 +132,7 @@ class RolloutKind(StrEnum):
     """Which way a rollout goes."""
 
     ROLLOUT = "Rollout"
+    """The target revision was not active before."""
     ROLLBACK = "Rollback"
     """The target revision was active before."""
 
@@ -140,20 +141,28 @@ class Trigger(StrEnum):
     """Who asked for a rollout."""
 
     SPEC = "Spec"
+    """A change of the Workflow's spec."""
     RETRY = "Retry"
+    """The annotation belay.dev/retry."""
 
 
 class Stage(StrEnum):
     """When a check runs."""
 
     PREVIEW = "Preview"
+    """Before anything live is touched, in a pod that no Service selects."""
     GATE = "Gate"
+    """As soon as the revision is delivered."""
     OBSERVATION = "Observation"
+    """After the gate, on real traffic, for the window."""
 
 
 class Verdict(StrEnum):
     """What a check says."""
 
     PASS = "Pass"  # noqa: S105
+    """The right answer."""
     FAIL = "Fail"
+    """A wrong answer, or none where one was due."""
     INCONCLUSIVE = "Inconclusive"
+    """No evidence either way."""

@@ -1,7 +1,7 @@
 """Workflow: the long-lived thing that users name; what they wish for."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
@@ -9,25 +9,32 @@ from belay.api.check import Check
 from belay.api.duration import Duration, bounds
 from belay.api.model import (
     ApiModel,
+    LabelName,
     ObjectName,
     RevisionName,
     cel,
     list_map,
+    matches,
     validations,
 )
 from belay.api.names import DEFAULT_MOUNT_PATH
+
+# Every segment holds a character that is no dot: so neither `.` nor `..` nor nothing is one.
+_MOUNT_PATH: Final = r"^(/[-A-Za-z0-9_.]*[-A-Za-z0-9_][-A-Za-z0-9_.]*)+$"
 
 
 class TargetKind(StrEnum):
     """Kinds of workloads that a revision can be delivered to."""
 
     DEPLOYMENT = "Deployment"
+    """Pods without identity, replaced in any order."""
 
 
 class TargetApiVersion(StrEnum):
     """API versions of these kinds."""
 
     APPS = "apps/v1"
+    """For a Deployment."""
 
 
 class Update(StrEnum):
@@ -41,41 +48,49 @@ class Preview(StrEnum):
     """Where a revision is tried before anything live is touched."""
 
     POD = "Pod"
+    """In one pod that no Service selects."""
     NONE = "None"
+    """Nowhere; the first pods that run it are live ones."""
 
 
 class OnInconclusive(StrEnum):
     """What to do when a deadline passes without a verdict."""
 
     HOLD = "Hold"
+    """Leave it as it is, and tell someone."""
     REVERT = "Revert"
+    """Put the stable revision back."""
     PROMOTE = "Promote"
+    """Take it as proven."""
 
 
 class OnFailure(StrEnum):
     """What to do when the revision fails."""
 
     REVERT = "Revert"
+    """Put the stable revision back."""
     HOLD = "Hold"
+    """Leave it for a person to look at."""
 
 
 class Workload(ApiModel):
-    """One workload in the namespace of the Workflow. Its owner consents by the annotation
-    belay.dev/workflow.
+    """One workload in the namespace of the Workflow.
+
+    Its owner consents by the annotation belay.dev/workflow, with the name of the Workflow.
     """
 
     api_version: TargetApiVersion = TargetApiVersion.APPS
-    """API version of the workload: apps/v1."""
+    """API version of the workload."""
     kind: TargetKind
-    """Kind of the workload: Deployment."""
+    """Kind of the workload."""
     name: ObjectName
     """Name of the workload."""
-    container: Annotated[
-        str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    ] | None = None
-    """Container that gets the mounted folder. By default the one named by kubectl.kubernetes.io/default-container, or the only one."""
+    container: LabelName | None = None
+    """Container that gets the mounted folder. By default the one named by the annotation
+    kubectl.kubernetes.io/default-container, or the only one.
+    """
     update: Update = Update.ROLLING
-    """How a new revision reaches the pods: Rolling (the template changes, Kubernetes rolls)."""
+    """How a new revision reaches the pods."""
 
 
 class Target(ApiModel):
@@ -85,7 +100,8 @@ class Target(ApiModel):
         json_schema_extra=validations(
             cel(
                 "self == oldSelf",
-                "target is immutable: delete the Workflow (its pods keep running) and create it anew",
+                "target is immutable: restore it, or delete the Workflow (its pods keep running) "
+                "and create it anew",
             )
         )
     )
@@ -96,22 +112,34 @@ class Target(ApiModel):
     ]
     """Workloads, 1 to 8. They get a revision together and are proven together."""
     mount_path: Annotated[
-        str, Field(min_length=2, max_length=256, pattern=r"^(/[-A-Za-z0-9_.]*[A-Za-z0-9_][-A-Za-z0-9_.]*)+$")
+        str,
+        Field(
+            min_length=2,
+            max_length=256,
+            pattern=_MOUNT_PATH,
+            json_schema_extra=matches(
+                _MOUNT_PATH,
+                "write an absolute path of letters, digits, hyphens, dots and underscores, without "
+                ". or .. as a segment and without a slash at its end, such as /etc/belay",
+            ),
+        ),
     ] = DEFAULT_MOUNT_PATH
-    """Folder in the container where current.json and revisions/ appear. At /etc/belay or below it, unless the administrator allows more."""
+    """Folder in the container where current.json and revisions/ appear. At /etc/belay or below it,
+    unless the administrator allows more.
+    """
 
 
 class Verification(ApiModel):
     """How a revision is proven healthy."""
 
     preview: Preview = Preview.POD
-    """Try the revision in one pod that no Service selects, before anything live is touched (Pod), or do not (None)."""
+    """Where the revision is tried before anything live is touched."""
     checks: Annotated[list[Check], Field(max_length=16, json_schema_extra=list_map("name"))] = []
     """Checks. With none, the availability of the workload is the proof."""
     window: Annotated[Duration, Field(json_schema_extra=bounds("0s", "24h"))] = "1m"
     """How long real traffic is observed after the gate, before the revision counts as proven."""
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
-    """What to do when a deadline passes without a verdict: Hold (leave it, tell someone), Revert or Promote."""
+    """What to do when a deadline passes without a verdict."""
 
 
 _DEADLINE = bounds("1s", "24h")
@@ -134,16 +162,22 @@ class WorkflowSpec(ApiModel):
     """What the user wishes for. Belay never writes it."""
 
     active_revision: RevisionName
-    """Revision that should be active: `v3` means the WorkflowRevision `<name of this Workflow>-v3`. It may appear later."""
+    """Revision that should be active: `v3` means the WorkflowRevision
+    `<name of this Workflow>-v3`. It may appear later.
+    """
     suspend: bool = False
-    """Stop Belay's hands from this Workflow. In mid-rollout the clock of the rollout stops, too."""
+    """Take over by hand: Belay leaves the target alone while this is true. In mid-rollout the clock
+    of the rollout stops, too.
+    """
     target: Target
     """What the active revision is delivered to. Immutable."""
     verification: Verification = Verification()
     """How a revision is proven healthy."""
     on_failure: OnFailure = OnFailure.REVERT
-    """What to do when the revision fails: Revert to the stable one, or Hold it for a person to look at."""
+    """What to do when the revision fails."""
     deadlines: Deadlines = Deadlines()
     """How long each phase may take."""
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = 10
-    """Revisions to keep of those that Belay's importer made (label belay.dev/managed). All others belong to whoever made them."""
+    """Revisions to keep of those that Belay's importer made (label belay.dev/managed). All others
+    belong to whoever made them.
+    """

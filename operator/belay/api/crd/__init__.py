@@ -1,0 +1,1 @@
+"""The CRDs, generated from the models: `python -m belay.api.crd [--check]`."""
