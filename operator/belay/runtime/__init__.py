@@ -1,0 +1,1 @@
+"""The machine around the rollout: event source, queue, workers, election, health, metrics."""
