@@ -194,17 +194,20 @@ def _shorten_default(raw: Schema, path: str) -> None:
     default = raw.get("default")
     if not isinstance(default, dict):
         return
-    nested = {
-        name: _filled(field) for name, field in raw["properties"].items() if "default" in field
-    }
-    if {name: value for name, value in default.items() if value is not None} != nested:
+    if _without_nulls(default) != _filled(raw):
         raise SchemaError(f"{path}: its default differs from the defaults of its fields")
     raw["default"] = {}
 
 
-def _filled(field: Schema) -> Any:
-    if field["default"] != {}:
-        return field["default"]
-    return {
-        name: _filled(inner) for name, inner in field["properties"].items() if "default" in inner
-    }
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+
+
+def _filled(schema: Schema) -> Any:
+    """What the API server makes of {}, or of a default that is no object."""
+    if "properties" not in schema:
+        return schema["default"]
+    fields = schema["properties"].items()
+    return {name: _filled(field) for name, field in fields if "default" in field}
