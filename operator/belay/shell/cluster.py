@@ -4,15 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import incluster_config, kube_config
 
+from belay.shell.credentials import configure
 from belay.shell.errors import ApiError, Unavailable, translate
 from belay.shell.resources import Resource
 
@@ -25,7 +23,8 @@ TIMEOUT: Final = 30.0
 WATCH_SECONDS: Final = 300
 PAGE: Final = 500
 _METADATA: Final = "application/json;as={};g=meta.k8s.io;v=v1"
-_IN_CLUSTER: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+_WRITES: Final = frozenset({"create", "update", "patch", "delete"})
 
 OnRequest = Callable[[str, Resource, int], None]
 
@@ -42,6 +41,8 @@ class Cluster:
         self._client = client
         self.namespace = namespace
         self._on_request = on_request
+        self.may_write: Callable[[], bool] = lambda: True
+        """Asked before each write; False refuses it: somebody else may lead by now."""
 
     @classmethod
     async def connect(
@@ -57,19 +58,8 @@ class Cluster:
 
         Raises `ConnectionError` where there is neither.
         """
-        configuration = Configuration()
+        configuration, namespace = await configure(kubeconfig, context)
         configuration.connection_pool_maxsize = connections
-        if kubeconfig is None and context is None and _IN_CLUSTER.exists():
-            incluster_config.load_incluster_config(client_configuration=configuration)
-            namespace = (_IN_CLUSTER.parent / "namespace").read_text().strip()
-        else:
-            try:
-                await kube_config.load_kube_config(
-                    config_file=kubeconfig, context=context, client_configuration=configuration
-                )
-            except kube_config.ConfigException as error:
-                raise ConnectionError(f"no cluster: {error}") from error
-            namespace = _context_namespace(kubeconfig, context)
         client = ApiClient(configuration)
         client.user_agent = user_agent
         return cls(client, namespace, on_request)
@@ -104,6 +94,14 @@ class Cluster:
         """Metadata of all objects, and the resourceVersion to watch from."""
         accept = _METADATA.format("PartialObjectMetadataList")
         return await self._pages(resource, namespace, labels, None, accept)
+
+    async def metadata_pages(
+        self, resource: Resource, namespace: str | None = None
+    ) -> AsyncIterator[tuple[Objects, str]]:
+        """Metadata of all objects page by page, each with the resourceVersion to watch from."""
+        accept = _METADATA.format("PartialObjectMetadataList")
+        async for page in self._each_page(resource, namespace, None, None, accept):
+            yield page
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         return await self._json("create", resource, resource.path(namespace), body=body)
@@ -162,7 +160,7 @@ class Cluster:
         metadata_only: bool = False,
     ) -> AsyncIterator[tuple[str, Object]]:
         """Events after `since`, bookmarks too, until the server ends the watch. Raises `Gone`."""
-        query = {
+        query: Query = {
             "watch": "true",
             "resourceVersion": since,
             "allowWatchBookmarks": "true",
@@ -192,21 +190,34 @@ class Cluster:
         accept: str,
     ) -> tuple[Objects, str]:
         found: Objects = []
+        version = ""
+        pages = self._each_page(resource, namespace, labels, fields, accept)
+        async for page, listed_at in pages:
+            found += page
+            version = listed_at
+        return found, version
+
+    async def _each_page(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        labels: str | None,
+        fields: str | None,
+        accept: str,
+    ) -> AsyncIterator[tuple[Objects, str]]:
         following: str | None = None
-        while True:
+        path = resource.path(namespace)
+        while following != "":
             query: Query = {
                 "limit": PAGE,
                 "continue": following,
                 "labelSelector": labels,
                 "fieldSelector": fields,
             }
-            page = await self._json(
-                "list", resource, resource.path(namespace), query, accept=accept
-            )
-            found += page.get("items") or []
-            following = page["metadata"].get("continue")
-            if not following:
-                return found, str(page["metadata"].get("resourceVersion") or "")
+            page = await self._json("list", resource, path, query, accept=accept)
+            following = str(page["metadata"].get("continue") or "")
+            version = str(page["metadata"].get("resourceVersion") or "")
+            yield page.get("items") or [], version
 
     async def _json(
         self,
@@ -252,6 +263,10 @@ class Cluster:
         method = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}.get(
             verb, "GET"
         )
+        if verb in _WRITES and not self.may_write():
+            raise Unavailable(
+                0, "NotLeading", f"{verb} {path}: this process does not lead any more"
+            )
         parameters = {key: value for key, value in (query or {}).items() if value is not None}
         url = (
             self._client.configuration.host
@@ -309,9 +324,3 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-def _context_namespace(kubeconfig: str | None, context: str | None) -> str:
-    contexts, active = kube_config.list_kube_config_contexts(config_file=kubeconfig)
-    chosen = next((c for c in contexts if c["name"] == context), active)
-    return str(chosen["context"].get("namespace") or "default")
