@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
-from belay.shell.credentials import configure
 from belay.shell.errors import ApiError, Unavailable, translate
+from belay.shell.login import configure
 from belay.shell.resources import Resource
 
 Object = dict[str, Any]
