@@ -1,0 +1,1 @@
+"""Revisions from real input: reading, checking, canonical form, secrets, building, verifying."""
