@@ -1,0 +1,246 @@
+"""The cluster that tests and the demo talk to, whatever kind it is; also `make cluster`.
+
+python -m tests.harness.cluster up | down | status
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from tests.harness import binaries, images
+from tests.harness.containers import Containerd
+from tests.harness.images import Image
+from tests.harness.local import LocalCluster
+from tests.harness.setup import SetupError, run, say, state_home
+
+
+class Kind(StrEnum):
+    """What a cluster is made of."""
+
+    LOCAL = "local"
+    """A whole cluster on this machine: real pods, no Docker. Linux, root."""
+    CONTROL_PLANE = "control-plane"
+    """etcd and the API server alone: for anyone; what needs pods is skipped."""
+    KIND = "kind"
+    """Kubernetes in Docker, by the `kind` command."""
+    EXISTING = "existing"
+    """The cluster of the current kubeconfig context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A running cluster: all that a test process has to know to use it."""
+
+    kind: Kind
+    kubeconfig: Path
+    kubectl_path: str
+    has_pods: bool
+    audit_log: Path | None = None
+    """The API server's audit log, where the harness runs the API server."""
+    state: Path | None = None
+    """The folder of a local cluster's node."""
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl as the administrator and give what it printed."""
+        command = [self.kubectl_path, "--kubeconfig", str(self.kubeconfig), *arguments]
+        return run(command, stdin=stdin)
+
+    def get(self, *arguments: str) -> Any:
+        """`kubectl get ... -o json`, parsed."""
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def apply(self, *objects: Any, namespace: str | None = None) -> None:
+        """Server-side apply of objects given as dictionaries."""
+        bundle = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        where = ["--namespace", namespace] if namespace else []
+        self.kubectl("apply", "--server-side", *where, "--filename", "-", stdin=bundle)
+
+    def load_image(self, image: Image) -> None:
+        """Make an image known to the nodes, so that pods can use it without a registry."""
+        match self.kind:
+            case Kind.KIND:
+                run(["kind", "load", "image-archive", image.archive, "--name", _KIND_NAME])
+            case _ if self.state is not None and self.has_pods:
+                Containerd(self.state).load(image.archive)
+            case _:
+                say(f"  {self.kind}: {image.name} has to be on the nodes already")
+
+    def to_json(self) -> str:
+        """A text that `from_json` makes the same cluster of, in another process."""
+        return json.dumps({**asdict(self)}, default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Cluster":
+        """The cluster that `to_json` described."""
+        told = json.loads(text)
+        for name in ("kubeconfig", "audit_log", "state"):
+            told[name] = Path(told[name]) if told[name] is not None else None
+        return cls(**{**told, "kind": Kind(told["kind"])})
+
+
+_KIND_NAME = "belay-test"
+
+
+@contextmanager
+def running(kind: Kind, load: Sequence[Callable[[], Image]] = ()) -> Iterator[Cluster]:
+    """A cluster for as long as the block runs; `existing` is used and left as it is."""
+    cluster, stop = start(kind, load)
+    try:
+        yield cluster
+    finally:
+        stop()
+
+
+def start(
+    kind: Kind, load: Sequence[Callable[[], Image]] = ()
+) -> tuple[Cluster, Callable[[], None]]:
+    """Start a cluster with the images that `load` makes; also gives the function that ends it.
+
+    Raises `SetupError`, whose message says what this machine can offer instead.
+    """
+    match kind:
+        case Kind.LOCAL:
+            _require_local()
+            made = [images.pause(), *(make() for make in load)]
+            local = local_cluster()
+            local.start([image.archive for image in made])
+            return _described(local), local.stop
+        case Kind.CONTROL_PLANE:
+            _sweep_control_planes()
+            plane = LocalCluster(state_home() / f"control-plane-{os.getpid()}", pods=False)
+            plane.start()
+            return _described(plane), lambda: _discard(plane)
+        case Kind.KIND:
+            cluster = _kind()
+        case Kind.EXISTING:
+            cluster = _existing()
+    for make in load:
+        cluster.load_image(make())
+    return cluster, _nothing if kind is Kind.EXISTING else _delete_kind
+
+
+def default_kind() -> Kind:
+    """The best that this machine can do."""
+    return Kind.LOCAL if _why_not_local() is None else Kind.CONTROL_PLANE
+
+
+def local_cluster(*, owned: bool = True) -> LocalCluster:
+    """The one local cluster of this machine."""
+    return LocalCluster(state_home() / "local", owned=owned)
+
+
+def _why_not_local() -> str | None:
+    if sys.platform != "linux":
+        return f"CLUSTER=local needs Linux, and this is {sys.platform}"
+    if os.geteuid() != 0:
+        return "CLUSTER=local needs root, because it runs real pods"
+    return None
+
+
+def _require_local() -> None:
+    if reason := _why_not_local():
+        raise SetupError(
+            f"{reason}. Instead: CLUSTER=control-plane (etcd and API server; tests of pods are "
+            "skipped), CLUSTER=kind (Docker), or CLUSTER=existing (the current kubeconfig context)"
+        )
+
+
+def _described(local: LocalCluster) -> Cluster:
+    kind = Kind.LOCAL if local.pods else Kind.CONTROL_PLANE
+    programs = binaries.find(binaries.CONTROL_PLANE)
+    log = local.state / "audit.log"
+    kubectl = str(programs / "kubectl")
+    return Cluster(kind, local.kubeconfig, kubectl, local.pods, log, local.state)
+
+
+def _sweep_control_planes() -> None:
+    """Remove control planes whose owners are dead."""
+    for home in state_home().glob("control-plane-*"):
+        plane = LocalCluster(home, pods=False)
+        if plane.holder() is None:
+            _discard(plane)
+
+
+def _discard(plane: LocalCluster) -> None:
+    plane.stop()
+    shutil.rmtree(plane.home, ignore_errors=True)
+
+
+def _kind() -> Cluster:
+    lacking = [name for name in ("docker", "kind", "kubectl") if not shutil.which(name)]
+    if lacking:
+        raise SetupError(f"CLUSTER=kind needs {', '.join(lacking)}; see https://kind.sigs.k8s.io")
+    kubeconfig = state_home() / "kind.kubeconfig"
+    kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+    say("  kind: creating a cluster ...")
+    where = ["--name", _KIND_NAME, "--kubeconfig", str(kubeconfig)]
+    run(["kind", "create", "cluster", *where, "--wait", "120s"])
+    return Cluster(Kind.KIND, kubeconfig, _kubectl(), has_pods=True)
+
+
+def _delete_kind() -> None:
+    run(["kind", "delete", "cluster", "--name", _KIND_NAME])
+
+
+def _existing() -> Cluster:
+    """KUBECONFIG, else a running `make cluster`, else the user's own current context."""
+    local = local_cluster()
+    if not os.environ.get("KUBECONFIG") and local.running():
+        found = _described(local)
+        return Cluster(Kind.EXISTING, found.kubeconfig, found.kubectl_path, has_pods=True,
+                       audit_log=found.audit_log, state=found.state)  # fmt: skip
+    path = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
+    if not path.exists():
+        raise SetupError(f"CLUSTER=existing: no kubeconfig at {path}; run `make cluster` for one")
+    cluster = Cluster(Kind.EXISTING, path, _kubectl(), has_pods=True)
+    cluster.kubectl("get", "--raw", "/readyz")
+    has_nodes = bool(cluster.get("nodes")["items"])
+    return Cluster(Kind.EXISTING, path, cluster.kubectl_path, has_pods=has_nodes)
+
+
+def _kubectl() -> str:
+    found = shutil.which("kubectl")
+    return found or str(binaries.find(("kubectl",)) / "kubectl")
+
+
+def _nothing() -> None:
+    """What was there before stays."""
+
+
+def _up() -> None:
+    _require_local()
+    ready = [images.pause().archive, images.base().archive]
+    local = local_cluster(owned=False)
+    local.start(ready)
+    print(f"export KUBECONFIG={local.kubeconfig}")
+
+
+def _status() -> None:
+    local = local_cluster()
+    print(local.holder() or "no local cluster")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`up`, `down` or `status`; errors are one message."""
+    verbs = {"up": _up, "down": lambda: local_cluster().stop_detached(), "status": _status}
+    if len(arguments) != 1 or arguments[0] not in verbs:
+        say(f"usage: python -m tests.harness.cluster {' | '.join(verbs)}")
+        return 2
+    try:
+        verbs[arguments[0]]()
+    except (SetupError, subprocess.SubprocessError) as error:
+        say(f"cluster: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

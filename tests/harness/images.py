@@ -1,0 +1,152 @@
+"""Container images, built once without Docker and without a network inside the build."""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.harness import packages
+from tests.harness.containers import SANDBOX_IMAGE
+from tests.harness.setup import ROOT, SetupError, cache_home, locked, run, step
+from tests.harness.store import Store, content_key
+
+_FILES = Path(__file__).parent / "images"
+_DEPLOY = ROOT / "deploy/image"
+_DEBIAN, _PYTHON = "bookworm", "3.11"
+_CUT = ("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/log", "usr/share/doc",
+        "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A finished image: the name that pods use, and the archive that makes it known to a node."""
+
+    name: str
+    archive: Path
+
+
+def pause() -> Image:
+    """The sandbox image: a static program of our own that waits and reaps."""
+    return _once(SANDBOX_IMAGE, _FILES / "pause.Dockerfile", [_FILES / "pause.c"], _pause_context)
+
+
+def base() -> Image:
+    """Debian with Python 3.11 and little else, from the distribution's own packages."""
+    key = content_key([_FILES / "base.Dockerfile", _DEBIAN, *_CUT])
+    name = f"localhost/belay-base:{key}"
+    return _once(name, _FILES / "base.Dockerfile", [key], _base_context)
+
+
+def belay() -> Image:
+    """The operator's image, `localhost/belay:dev`, of the code as it lies here."""
+    lock, code = _DEPLOY / "requirements.lock", ROOT / "operator/belay"
+    fixed = base()
+
+    def context(folder: Path) -> None:
+        shutil.copytree(_site_packages(lock), folder / "packages", copy_function=os.link)
+        no_bytecode = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(code, folder / "belay/code/belay", ignore=no_bytecode)
+        (folder / "belay/bin").mkdir()
+        shutil.copy2(_DEPLOY / "belay", folder / "belay/bin/belay")
+
+    inputs: list[str | Path] = [lock, code, _DEPLOY / "belay", fixed.name]
+    return _once("localhost/belay:dev", _DEPLOY / "Dockerfile", inputs, context, fixed)
+
+
+def build(name: str, dockerfile: Path, context: Path, on: Image) -> Image:
+    """Build any image on `on`: the Dockerfile takes it as `ARG BASE`, and sees `context`."""
+
+    def copy(folder: Path) -> None:
+        shutil.copytree(context, folder, dirs_exist_ok=True)
+
+    return _once(name, dockerfile, [context, on.name], copy, on)
+
+
+def _once(
+    name: str,
+    dockerfile: Path,
+    inputs: Sequence[str | Path],
+    prepare: Callable[[Path], None],
+    on: Image | None = None,
+) -> Image:
+    """The image of these inputs: from the cache, else built in a fresh context folder."""
+    short = name.rpartition("/")[2].partition(":")[0]
+    archive = f"{short}-{content_key([dockerfile, *inputs, name, platform.machine()])}.tar"
+    store = Store(cache_home() / "images")
+
+    def make(path: Path) -> None:
+        packages.need(packages.IMAGES)
+        with step(f"building image {name}"), tempfile.TemporaryDirectory() as folder:
+            context = Path(folder) / "context"
+            context.mkdir()
+            prepare(context)
+            _build(name, dockerfile, context, on, path)
+        _drop_old(store.folder, short)
+
+    return Image(name, store.get(archive, make))
+
+
+def _build(name: str, dockerfile: Path, context: Path, on: Image | None, archive: Path) -> None:
+    """Build with buildah, without a network; its layers are kept beside the finished images."""
+    if os.geteuid() != 0:
+        raise SetupError(f"building {name} needs root (buildah with chroot isolation)")
+    home = cache_home() / "buildah"
+    buildah = ["buildah", "--root", str(home / "storage"), "--runroot", str(home / "run")]
+    with locked(home / "lock", "building an image"):
+        argument = []
+        if on is not None:
+            argument = ["--build-arg", f"BASE={on.name}"]
+            if not run([*buildah, "images", "--quiet", "--filter", f"reference={on.name}"]):
+                run([*buildah, "pull", f"docker-archive:{on.archive}"])
+        isolated = ["unshare", "--net", *buildah, "bud", "--isolation", "chroot"]
+        options = ["--layers", "--pull-never", *argument, "--file", str(dockerfile)]
+        run([*isolated, *options, "--tag", name, str(context)])
+        run([*buildah, "push", name, f"docker-archive:{archive}:{name}"])
+        run([*buildah, "rmi", "--prune"])
+
+
+def _drop_old(folder: Path, short: str, keep: int = 2) -> None:
+    """Each change of the code makes a new archive: keep the latest few."""
+    same = f"{short}-{'[0-9a-f]' * 16}.tar"
+    archives = sorted(folder.glob(same), key=lambda path: path.stat().st_mtime)
+    for archive in archives[: -keep or None]:
+        archive.unlink()
+
+
+def _pause_context(folder: Path) -> None:
+    source = _FILES / "pause.c"
+    run(["gcc", "-static", "-Os", "-s", "-Wall", "-Werror", "-o", folder / "pause", source])
+
+
+def _base_context(folder: Path) -> None:
+    root = folder / "rootfs"
+    run(["debootstrap", "--variant=minbase", "--include=python3", _DEBIAN, root])
+    for name in _CUT:
+        shutil.rmtree(root / name)
+        (root / name).mkdir()
+    run(["tar", "--create", "--numeric-owner", "--file", folder / "rootfs.tar", "-C", root, "."])
+    shutil.rmtree(root)
+
+
+def _site_packages(lock: Path) -> Path:
+    """The operator's run-time packages for the image's Python, every file checked by its hash."""
+    tag = f"manylinux_2_28_{platform.machine()}"
+    target = cache_home() / f"packages-{content_key([lock, tag, _PYTHON])}"
+    with locked(target.with_suffix(".lock"), "fetching packages"):
+        if target.exists():
+            return target
+        with step("fetching the operator's packages (hash-locked)"):
+            unfinished = target.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            platforms = [f"--platform={tag}", f"--platform=manylinux2014_{platform.machine()}"]
+            run(
+                [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps",
+                 "--require-hashes", "--only-binary=:all:", f"--python-version={_PYTHON}",
+                 "--implementation=cp", *platforms, f"--target={unfinished}", "--requirement", lock]
+            )  # fmt: skip
+            unfinished.rename(target)
+    return target

@@ -1,0 +1,111 @@
+"""Programs from the distribution that the harness needs: found, or installed on Debian as root."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.harness.setup import SetupError, locked, say, state_home, step
+
+CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+_SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
+
+_Probe = Callable[[], bool]
+
+
+def _command(*names: str) -> _Probe:
+    return lambda: all(shutil.which(name) for name in names)
+
+
+CERTIFICATES: Mapping[str, _Probe] = {"openssl": _command("openssl")}
+NODE: Mapping[str, _Probe] = {
+    **CERTIFICATES,
+    "containerd": _command("containerd", "ctr", "containerd-shim-runc-v2"),
+    "runc": _command("runc"),
+    "containernetworking-plugins": lambda: any((d / "bridge").exists() for d in CNI_FOLDERS),
+    "iproute2": _command("ip"),
+    "nftables": _command("nft"),
+}
+IMAGES: Mapping[str, _Probe] = {
+    "buildah": _command("buildah"),
+    "debootstrap": _command("debootstrap"),
+    "gcc": _command("gcc"),
+    "libc6-dev": lambda: any(Path("/usr/lib").glob("*/libc.a")),
+}
+
+
+def cni_folder() -> Path:
+    """Where the CNI plugins are."""
+    return next(folder for folder in CNI_FOLDERS if (folder / "bridge").exists())
+
+
+def need(packages: Mapping[str, _Probe]) -> None:
+    """Make sure that the packages are there; install the missing ones where that is possible.
+
+    `SETUP=never` in the environment forbids installing. Raises `SetupError` with the list.
+    """
+    missing = [name for name, present in packages.items() if not present()]
+    if not missing:
+        return
+    line = f"apt-get install {' '.join(missing)}"
+    if os.environ.get("SETUP") == "never":
+        raise SetupError(f"SETUP=never, and these packages are missing. Run: {line}")
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SetupError(f"these Debian packages are missing. As root, run: {line}")
+    what = f"installing Debian packages: {' '.join(missing)}"
+    with locked(state_home() / "apt.lock", "installing packages"), _no_services(), step(what):
+        _install(missing)
+    still = [name for name, present in packages.items() if not present()]
+    if still:
+        raise SetupError(f"installed, but not found where expected: {', '.join(still)}")
+
+
+def _install(names: list[str]) -> None:
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *names]
+    if _stream(install, quiet) == 0:
+        return
+    say("  the package lists may be old: updating them")
+    _stream(["apt-get", "update", "-q"], quiet)
+    if code := _stream(install, quiet):
+        raise SetupError(f"`{' '.join(install)}` ended with {code}; see its output above")
+
+
+def _stream(command: list[str], env: Mapping[str, str]) -> int:
+    """Run a command, showing the lines that tell its progress and, on failure, its errors."""
+    with subprocess.Popen(
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(("Get:", "Setting up", "E:", "Err:")):
+                say(f"    {line.rstrip()}")
+    return process.returncode
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """Keep Debian from starting a system containerd: the harness runs its own.
+
+    Nothing is changed where a policy exists already. On a machine run by systemd, a containerd
+    that came just now is not enabled for the next boot either.
+    """
+    ours = not _SERVICE_POLICY.exists()
+    had_containerd = shutil.which("containerd") is not None
+    if ours:
+        _SERVICE_POLICY.write_text("#!/bin/sh\nexit 101\n")
+        _SERVICE_POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            _SERVICE_POLICY.unlink(missing_ok=True)
+        if not had_containerd and Path("/run/systemd/system").exists():
+            subprocess.run(["systemctl", "disable", "containerd"], check=False, capture_output=True)
