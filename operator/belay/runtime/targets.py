@@ -1,0 +1,129 @@
+"""Waiting for targets: what happens to Deployments and pods wakes the Workflows that move them."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from belay.api.names import GROUP
+from belay.core.keys import Key
+from belay.runtime.stream import ANY_VERSION, BackOff, metadata_events
+from belay.shell.cluster import Cluster, Object
+from belay.shell.errors import ApiError, Gone
+from belay.shell.resources import DEPLOYMENTS, PODS, Resource
+
+log = logging.getLogger(__name__)
+
+COALESCE: Final = 0.015
+"""Seconds that a wake-up waits for others of the same burst."""
+LINGER: Final = 5.0
+"""Seconds that a watch goes on when nobody needs it any more: the next rollout may be near."""
+
+
+@dataclass(slots=True)
+class _Namespace:
+    """Who moves what in one namespace, and the watches for it."""
+
+    followed: dict[Key, frozenset[str]] = field(default_factory=dict)
+    watches: list[asyncio.Task[None]] = field(default_factory=list)
+    stopping: asyncio.TimerHandle | None = None
+
+
+class Targets:
+    """One watch of Deployments and one of pods in each namespace where a Workflow moves."""
+
+    def __init__(
+        self, cluster: Cluster, wake: Callable[[Key], None], linger: float = LINGER
+    ) -> None:
+        self._cluster = cluster
+        self._wake = wake
+        self._linger = linger
+        self._namespaces: dict[str, _Namespace] = {}
+        self._due: set[Key] = set()
+        self._watches: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Watch what is followed, until cancelled."""
+        async with asyncio.TaskGroup() as self._watches:
+            for name in self._namespaces:
+                self._start(name)
+            await asyncio.Event().wait()
+
+    def follow(self, key: Key, namespace: str, names: frozenset[str]) -> None:
+        """Wake `key` when a workload of one of these names changes, or one of its pods."""
+        place = self._namespaces.setdefault(namespace, _Namespace())
+        place.followed[key] = names
+        if place.stopping is not None:
+            place.stopping.cancel()
+            place.stopping = None
+        if not place.watches and self._watches is not None:
+            self._start(namespace)
+
+    def unfollow(self, key: Key) -> None:
+        """The Workflow rests, or is gone."""
+        for name, place in self._namespaces.items():
+            if place.followed.pop(key, None) is not None and not place.followed:
+                loop = asyncio.get_running_loop()
+                place.stopping = loop.call_later(self._linger, self._stop, name)
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """Namespaces that are being watched now."""
+        return frozenset(name for name, place in self._namespaces.items() if place.watches)
+
+    def _start(self, name: str) -> None:
+        assert self._watches is not None  # noqa: S101
+        self._namespaces[name].watches = [
+            self._watches.create_task(self._watch(resource, name), name=f"{resource.plural}-{name}")
+            for resource in (DEPLOYMENTS, PODS)
+        ]
+
+    def _stop(self, name: str) -> None:
+        for watch in self._namespaces.pop(name).watches:
+            watch.cancel()
+
+    async def _watch(self, resource: Resource, namespace: str) -> None:
+        back_off = BackOff()
+        while True:
+            try:
+                events = metadata_events(self._cluster, resource, namespace, ANY_VERSION)
+                async for _, metadata in events:
+                    self._happened(namespace, set(_workloads(resource, metadata)))
+            except Gone:
+                await back_off.pause()
+            except ApiError as error:
+                log.warning("cannot watch %s in %s: %s", resource.plural, namespace, error)
+                await back_off.pause()
+
+    def _happened(self, namespace: str, names: set[str]) -> None:
+        for key, followed in self._namespaces[namespace].followed.items():
+            if names & followed or f"{GROUP}/{key.name}" in names:
+                self._wake_soon(key)
+
+    def _wake_soon(self, key: Key) -> None:
+        if not self._due:
+            asyncio.get_running_loop().call_later(COALESCE, self._wake_due)
+        self._due.add(key)
+
+    def _wake_due(self) -> None:
+        due, self._due = self._due, set()
+        for key in due:
+            self._wake(key)
+
+
+def _workloads(resource: Resource, metadata: Object) -> Iterator[str]:
+    """Names of the workloads that this object is or belongs to; a Workflow's as `belay.dev/<name>`.
+
+    A Deployment's pods belong to a ReplicaSet, which is named `<deployment>-<hash>`.
+    """
+    if resource is DEPLOYMENTS:
+        yield metadata["name"]
+    for owner in metadata.get("ownerReferences") or []:
+        group = owner["apiVersion"].rpartition("/")[0]
+        if group == GROUP and owner["kind"] == "Workflow":
+            yield f"{GROUP}/{owner['name']}"
+        elif owner.get("controller") and owner["kind"] == "ReplicaSet":
+            yield owner["name"].rpartition("-")[0]
+        elif owner.get("controller"):
+            yield owner["name"]
