@@ -56,7 +56,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class ProbePlan:
-    """All that is to be asked for one rollout in one phase; a new `session` starts fresh counters."""
+    """All that is to be asked in one phase; a new `session` starts fresh counters."""
 
     session: str
     """Rollout id, phase and evidence generation, such as `12-1/Verifying/0`."""
@@ -65,8 +65,9 @@ class ProbePlan:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one probe saw so far. Counters are of answers in a row; Inconclusive neither counts
-    nor resets.
+    """What one probe saw so far.
+
+    Counters are of answers in a row; Inconclusive neither counts nor resets.
     """
 
     check: str

@@ -1,0 +1,22 @@
+"""What was tried: the key of the quarantine."""
+
+import hashlib
+from typing import Any
+
+import rfc8785
+
+from belay.api.workflow import WorkflowSpec
+
+
+def attempt_digest(spec: WorkflowSpec, digest: str) -> str:
+    """sha256 over the content's digest and all of the spec that bears on its proof.
+
+    Defaults are left out, so that a new optional field releases no quarantine.
+    """
+    tried: dict[str, Any] = {"v": 1, "digest": digest, "onFailure": spec.on_failure.value}
+    for part in ("target", "verification"):
+        value = getattr(spec, part)
+        tried[part] = value.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
+        )
+    return "sha256:" + hashlib.sha256(rfc8785.dumps(tried)).hexdigest()

@@ -1,0 +1,79 @@
+"""The beginning of a rollout: its record, written before anything is touched."""
+
+from datetime import datetime
+
+from belay.api.status import HistoryEntry, Rollout, TargetRecord, WorkflowStatus
+from belay.api.words import Phase, RolloutKind, Trigger
+from belay.core import gates, moves
+from belay.core.decision import Action, Decision
+from belay.core.gates import Go
+from belay.core.observed import Observed
+
+
+def begin(
+    seen: Observed,
+    now: datetime,
+    go: Go,
+    trigger: Trigger,
+    *actions: Action,
+    history: list[HistoryEntry] | None = None,
+) -> Decision:
+    """Write the intent. A retry releases the quarantine of what it tries again."""
+    status = seen.status
+    aside = gates.previewed(seen)
+    blank = Rollout(
+        id=id_of(seen),
+        kind=_kind(status, go.ref.revision, go.ref.digest),
+        trigger=trigger,
+        from_=status.active,
+        to=go.ref,
+        attempt_digest=go.attempt,
+        phase=Phase.GATING,
+        started_at=now,
+        phase_started_at=now,
+        previewed=aside,
+        delivered=not aside or _strays(seen),
+        targets=[
+            TargetRecord(kind=w.kind.kind, name=w.name, uid=w.uid, template_hash=w.template_hash)
+            for w in seen.workloads
+        ],
+        baseline=list(seen.dry_run.baseline) if seen.dry_run else [],
+    )
+    phase = Phase.PREVIEWING if aside else Phase.DELIVERING
+    limits = seen.spec.deadlines
+    record = moves.enter(blank, phase, now, limits.preview if aside else limits.deliver)
+    kept = [q for q in status.quarantine if q.attempt_digest != go.attempt]
+    return moves.go(
+        seen,
+        now,
+        record,
+        *actions,
+        quarantine=kept,
+        history=status.history if history is None else history,
+    )
+
+
+def id_of(seen: Observed) -> str:
+    """`<generation>-<n>`, n within the generation."""
+    last = seen.status.rollout
+    if last is None:
+        return f"{seen.generation}-1"
+    generation, _, n = last.id.partition("-")
+    return f"{seen.generation}-{int(n) + 1 if int(generation) == seen.generation else 1}"
+
+
+def _kind(status: WorkflowStatus, revision: str, digest: str) -> RolloutKind:
+    """Rollback when the revision was active before, by name and content."""
+    before = any(
+        e.activated and e.revision == revision and digest.startswith(e.digest)
+        for e in status.history
+    )
+    return RolloutKind.ROLLBACK if before else RolloutKind.ROLLOUT
+
+
+def _strays(seen: Observed) -> bool:
+    """Whether what runs is already another thing than the stable revision."""
+    stable = moves.fallback(seen)
+    if stable is None:
+        return any(w.carried is not None for w in seen.workloads)
+    return not moves.is_at(seen, stable)

@@ -1,0 +1,156 @@
+"""`decide`: from what was observed to what is to be done. Pure and total."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from belay.api.status import Rollout
+from belay.api.words import Outcome, Phase, Reason, Trigger
+from belay.core import ending, gates, milestones, moves
+from belay.core.attempt import attempt_digest
+from belay.core.begin import begin
+from belay.core.decision import Decision, DeletePreview
+from belay.core.delivery import preview_name
+from belay.core.gates import Ask, Go, Refuse, Same, Wait
+from belay.core.observed import Observed
+from belay.core.phases.delivering import delivering
+from belay.core.phases.observing import observing
+from belay.core.phases.previewing import previewing
+from belay.core.phases.reverting import reverting
+from belay.core.phases.verifying import verifying
+from belay.core.proof import Fault, Why
+from belay.core.settled import adopted_status, settled, wants_retry
+
+PHASES: Final[dict[Phase, Callable[[Observed, datetime, Rollout], Decision]]] = {
+    Phase.PREVIEWING: previewing,
+    Phase.DELIVERING: delivering,
+    Phase.VERIFYING: verifying,
+    Phase.OBSERVING: observing,
+    Phase.REVERTING: reverting,
+}
+"""Pausing, BackingUp and Resuming have no entry while there are no instances."""
+
+
+def decide(seen: Observed, now: datetime) -> Decision:
+    """One step for one Workflow."""
+    rollout = under_way(seen)
+    if rollout is None:
+        return settled(seen, now)
+    if seen.spec.suspend:
+        return _suspend(seen, now, rollout)
+    if rollout.suspended_at is not None:
+        return _resume(seen, now, rollout)
+    if seen.abort not in (None, seen.status.last_handled_abort):
+        return _abort(seen, now, rollout)
+    if wish_changed(seen, rollout):
+        return _supersede(seen, now, rollout)
+    return _go_on(seen, now, rollout)
+
+
+def under_way(seen: Observed) -> Rollout | None:
+    """The rollout in progress."""
+    rollout = seen.status.rollout
+    return rollout if rollout is not None and rollout.outcome is None else None
+
+
+def wish_changed(seen: Observed, rollout: Rollout) -> bool:
+    """Whether the user wants something else than what is being tried.
+
+    A wish for the stable revision does not disturb the way back to it.
+    """
+    wanted, stable = seen.spec.active_revision, seen.status.stable
+    if rollout.phase is Phase.REVERTING and stable is not None and wanted == stable.revision:
+        return False
+    return (
+        wanted != rollout.to.revision
+        or attempt_digest(seen.spec, rollout.to.digest) != rollout.attempt_digest
+    )
+
+
+def _go_on(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    phase = PHASES.get(rollout.phase)
+    if phase is None:
+        why = Why(Fault.UNKNOWN, Reason.INCONCLUSIVE, f"phase {rollout.phase} is unknown here")
+        return ending.unproven(seen, now, rollout, why)
+    return phase(seen, now, rollout)
+
+
+def _suspend(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    if rollout.suspended_at is not None:
+        return replace(moves.stay(seen, now, rollout), requeue=None, follow=False)
+    record = rollout.model_copy(update={"suspended_at": now})
+    return moves.go(seen, now, record, *_preview_gone(seen, rollout))
+
+
+def _resume(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    """Time that was suspended does not count (rule 4)."""
+    assert rollout.suspended_at is not None  # noqa: S101
+    shift = now - rollout.suspended_at
+    update = {
+        "suspended_at": None,
+        "phase_started_at": rollout.phase_started_at + shift,
+        "deadline": rollout.deadline + shift if rollout.deadline else None,
+    }
+    return moves.go(seen, now, rollout.model_copy(update=update))
+
+
+def _abort(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    handled = seen.status.model_copy(update={"last_handled_abort": seen.abort})
+    seen = replace(seen, status=handled, written=seen.status)
+    if rollout.phase is Phase.REVERTING:
+        return moves.go(seen, now, rollout)
+    message = f"somebody asked for it by the annotation belay.dev/abort={seen.abort}"
+    return ending.unproven(seen, now, rollout, Why(Fault.PERSON, Reason.ABORTED, message))
+
+
+def _supersede(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    """A person's newer wish wins (rule 10); one that cannot start yet first brings stable back."""
+    retried = wants_retry(seen)
+    answer = gates.gate(seen, released=retried)
+    ended = rollout.model_copy(
+        update={
+            "outcome": Outcome.SUPERSEDED,
+            "reason": Reason.SUPERSEDED,
+            "ended_at": now,
+            "message": f"{seen.spec.active_revision} is wanted now",
+        }
+    )
+    match answer:
+        case Ask(action):
+            return Decision((action,), again=True, follow=True)
+        case Go():
+            history = ending.remember(seen.status, ended)
+            trigger = Trigger.RETRY if retried else Trigger.SPEC
+            gone = _preview_gone(seen, rollout)
+            decision = begin(seen, now, answer, trigger, *gone, history=history)
+            told = (*milestones.of(ended, seen.status.stable), *decision.milestones)
+            return replace(decision, milestones=told)
+        case Same() if rollout.phase is not Phase.REVERTING:
+            seen = _without(seen, ended)
+            status = adopted_status(seen, now, answer)
+            told = milestones.of(ended, seen.status.stable)
+            gone = _preview_gone(seen, rollout)
+            return Decision(gone, status, told, again=True)
+        case Wait() | Refuse() if rollout.delivered and rollout.phase is not Phase.REVERTING:
+            return ending.back(
+                seen,
+                now,
+                ended.model_copy(update={"outcome": None, "ended_at": None}),
+                Outcome.SUPERSEDED,
+            )
+        case Wait() | Refuse() if not rollout.delivered:
+            return ending.end(seen, now, ended, Outcome.SUPERSEDED)
+        case _:
+            return _go_on(seen, now, rollout)
+
+
+def _without(seen: Observed, ended: Rollout) -> Observed:
+    update = {"rollout": ended, "history": ending.remember(seen.status, ended)}
+    return replace(seen, status=seen.status.model_copy(update=update), written=seen.status)
+
+
+def _preview_gone(seen: Observed, rollout: Rollout) -> tuple[DeletePreview, ...]:
+    if rollout.phase is not Phase.PREVIEWING:
+        return ()
+    return (DeletePreview(preview_name(seen.key.name, rollout.id)),)

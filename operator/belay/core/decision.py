@@ -1,0 +1,94 @@
+"""What `decide` answers: actions, a status, what to probe, and when to look again."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from belay.api.status import WorkflowStatus
+from belay.core.milestones import Milestone
+from belay.core.probe import ProbePlan
+
+
+@dataclass(frozen=True, slots=True)
+class TryDelivery:
+    """Dry-run the delivery on the server, and ask the live pods the baseline."""
+
+    bodies: tuple[dict[str, Any], ...]
+    baseline: ProbePlan
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureConfigMap:
+    """Apply a delivered ConfigMap."""
+
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePreview:
+    """Create the preview pod; one that is there already is fine."""
+
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePreview:
+    """Delete the preview pod; one that is gone already is fine."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyTemplate:
+    """Apply our fields of a workload's pod template; none of them withdraws the delivery."""
+
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteConfigMap:
+    """Delete a delivered ConfigMap that nothing needs."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRevision:
+    """Delete a revision of our own importer that history no longer keeps."""
+
+    name: str
+    uid: str
+
+
+Action = (
+    TryDelivery
+    | EnsureConfigMap
+    | CreatePreview
+    | DeletePreview
+    | ApplyTemplate
+    | DeleteConfigMap
+    | DeleteRevision
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One step. Actions come first, then the status, and only if no action failed."""
+
+    actions: tuple[Action, ...] = ()
+    status: WorkflowStatus | None = None
+    """The whole status to write; None where it stays as it is."""
+    milestones: tuple[Milestone, ...] = ()
+    """Events to tell once the status is written."""
+    probes: ProbePlan | None = None
+    """What to go on asking."""
+    requeue: timedelta | None = None
+    """When to look again, at the latest."""
+    again: bool = False
+    """Decide once more at once, on what the actions and the write answered."""
+    follow: bool = False
+    """Wake up when the target or its pods change."""
+
+    def with_status(self, status: WorkflowStatus, before: WorkflowStatus) -> "Decision":
+        """This decision, writing `status` only where it differs from what is there."""
+        return replace(self, status=None if status == before else status)

@@ -1,0 +1,223 @@
+"""What a delivery writes: the ConfigMap, our fields of the pod template, the preview pod."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from belay.api.names import (
+    ANNOTATION_CONTENT_DIGEST,
+    ANNOTATION_CURRENT,
+    ANNOTATION_REVISION,
+    API_VERSION,
+    LABEL_PREVIEW,
+    LABEL_WORKFLOW,
+    POINTER_FILE,
+    VOLUME,
+)
+from belay.api.revision import Binding
+from belay.api.status import RevisionRef
+from belay.core.keys import Key
+from belay.core.workloads import WorkloadView
+from belay.core.workloads.reading import projected_files
+
+Body = dict[str, Any]
+
+PREVIEW_GRACE: Final = 1
+"""Seconds that a preview pod gets to end; nobody is served by it."""
+PREVIEW_EXTRA_SECONDS: Final = 60
+"""How much longer than its deadline a preview pod may live if nobody cleans it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One content for the pods of one Workflow."""
+
+    key: Key
+    ref: RevisionRef
+    first_name: str
+    """Name under which this content came first; it stays in the template for ever."""
+    mount_path: str
+
+    @property
+    def config_map(self) -> str:
+        return config_map_name(self.key.name, self.ref.content_digest)
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        return {
+            ANNOTATION_CURRENT: pointer(self.ref),
+            ANNOTATION_CONTENT_DIGEST: self.ref.content_digest,
+            ANNOTATION_REVISION: self.first_name,
+        }
+
+    @property
+    def volume(self) -> Body:
+        folder = f"revisions/{short(self.ref.content_digest)}"
+        file_name = self.ref.format.file_name
+        field = {"fieldPath": f"metadata.annotations['{ANNOTATION_CURRENT}']"}
+        pointer_item = {"path": POINTER_FILE, "fieldRef": field}
+        content_item = {"key": file_name, "path": f"{folder}/{file_name}"}
+        sources: list[Body] = [
+            {"downwardAPI": {"items": [pointer_item]}},
+            {"configMap": {"name": self.config_map, "items": [content_item]}},
+            *(_binding_source(b, f"{folder}/bindings/{b.name}") for b in self.ref.bindings),
+        ]
+        return {"name": VOLUME, "projected": {"sources": sources}}
+
+    @property
+    def mount(self) -> Body:
+        return {"name": VOLUME, "mountPath": self.mount_path, "readOnly": True}
+
+    def arrived_at(self, workload: WorkloadView) -> bool:
+        """Whether the live template carries exactly this content."""
+        carried = workload.carried
+        return (
+            carried is not None
+            and carried.content_digest == self.ref.content_digest
+            and carried.digest == self.ref.digest
+            and carried.sources == frozenset(projected_files(self.volume))
+        )
+
+
+def short(digest: str) -> str:
+    """First sixteen hexadecimal digits of a digest."""
+    return digest.removeprefix("sha256:")[:16]
+
+
+def config_map_name(workflow: str, content_digest: str) -> str:
+    return f"{workflow}-{short(content_digest)}"
+
+
+def pointer(ref: RevisionRef) -> str:
+    """Content of current.json: {digest, contentDigest, file}."""
+    fields = {
+        "digest": ref.digest,
+        "contentDigest": ref.content_digest,
+        "file": ref.format.file_name,
+    }
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def config_map(delivery: Delivery, content: str | None, owners: list[WorkloadView]) -> Body:
+    """The immutable ConfigMap of one content; without `content`, only its owners are applied."""
+    body: Body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": delivery.config_map,
+            "namespace": delivery.key.namespace,
+            "labels": {LABEL_WORKFLOW: delivery.key.name},
+            "annotations": {
+                ANNOTATION_CONTENT_DIGEST: delivery.ref.content_digest,
+                ANNOTATION_REVISION: delivery.first_name,
+            },
+            "ownerReferences": [_owner_reference(w) for w in owners if w.found],
+        },
+    }
+    if content is not None:
+        body["immutable"] = True
+        body["data"] = {delivery.ref.format.file_name: content}
+    return body
+
+
+def template_patch(workload: WorkloadView, delivery: Delivery) -> Body:
+    """Our fields of the workload, for server-side apply: volume, mount, annotations, no more."""
+    body = withdrawal(workload, delivery.key.namespace)
+    body["spec"] = {
+        "template": {
+            "metadata": {"annotations": delivery.annotations},
+            "spec": {
+                "volumes": [delivery.volume],
+                "containers": [{"name": workload.container, "volumeMounts": [delivery.mount]}],
+            },
+        }
+    }
+    return body
+
+
+def withdrawal(workload: WorkloadView, namespace: str) -> Body:
+    """None of our fields: applied, it gives the workload its own template back."""
+    return {
+        "apiVersion": workload.kind.api_version,
+        "kind": workload.kind.kind,
+        "metadata": {"name": workload.name, "namespace": namespace, "uid": workload.uid},
+    }
+
+
+def preview_name(workflow: str, rollout: str) -> str:
+    return f"{workflow}-preview-{rollout}"
+
+
+def preview_pod(
+    workload: WorkloadView, delivery: Delivery, workflow_uid: str, rollout: str, seconds: float
+) -> Body:
+    """One pod of the workload's template with the new content, that nothing selects."""
+    assert workload.raw is not None  # noqa: S101
+    template = workload.kind.template(workload.raw)
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": preview_name(delivery.key.name, rollout),
+            "namespace": delivery.key.namespace,
+            "labels": {LABEL_PREVIEW: rollout},
+            "annotations": {**annotations, **delivery.annotations},
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": "Workflow",
+                    "name": delivery.key.name,
+                    "uid": workflow_uid,
+                    "controller": False,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": _preview_spec(template["spec"], workload.container, delivery, seconds),
+    }
+
+
+def _preview_spec(
+    spec: Mapping[str, Any], container: str | None, delivery: Delivery, seconds: float
+) -> Body:
+    copied = {k: v for k, v in spec.items() if k not in ("topologySpreadConstraints", "nodeName")}
+    affinity = {k: v for k, v in (spec.get("affinity") or {}).items() if k != "podAntiAffinity"}
+    copied["affinity"] = affinity or None
+    volumes = [v for v in spec.get("volumes") or [] if v["name"] != VOLUME]
+    copied["volumes"] = [*volumes, delivery.volume]
+    copied["containers"] = [
+        _preview_container(c, delivery if c["name"] == container else None)
+        for c in spec["containers"]
+    ]
+    copied["activeDeadlineSeconds"] = int(seconds) + PREVIEW_EXTRA_SECONDS
+    copied["terminationGracePeriodSeconds"] = PREVIEW_GRACE
+    return {k: v for k, v in copied.items() if v is not None}
+
+
+def _preview_container(container: Mapping[str, Any], delivery: Delivery | None) -> Body:
+    ports = [{k: v for k, v in p.items() if k != "hostPort"} for p in container.get("ports") or []]
+    env = [e for e in container.get("env") or [] if e["name"] != "BELAY_PREVIEW"]
+    mounts = [m for m in container.get("volumeMounts") or [] if m["name"] != VOLUME]
+    if delivery is not None:
+        mounts.append(delivery.mount)
+    changed = {"ports": ports, "env": [*env, {"name": "BELAY_PREVIEW", "value": "1"}]}
+    return {**container, **changed, "volumeMounts": mounts}
+
+
+def _binding_source(binding: Binding, path: str) -> Body:
+    secret, plain = binding.secret_key_ref, binding.config_map_key_ref
+    if secret is not None:
+        return {"secret": {"name": secret.name, "items": [{"key": secret.key, "path": path}]}}
+    assert plain is not None  # noqa: S101
+    return {"configMap": {"name": plain.name, "items": [{"key": plain.key, "path": path}]}}
+
+
+def _owner_reference(workload: WorkloadView) -> Body:
+    return {
+        "apiVersion": workload.kind.api_version,
+        "kind": workload.kind.kind,
+        "name": workload.name,
+        "uid": workload.uid,
+    }

@@ -1,0 +1,218 @@
+"""How a rollout ends: the policy on failure, the quarantine, the history, the last words."""
+
+from datetime import datetime
+from typing import Any
+
+from belay.api.duration import spoken
+from belay.api.status import HistoryEntry, Quarantine, Rollout, WorkflowStatus
+from belay.api.words import Outcome, Phase, Reason, Verdict
+from belay.api.workflow import OnFailure, OnInconclusive
+from belay.core import conditions, milestones, moves, proof
+from belay.core.conditions import Say, Story
+from belay.core.decision import Decision, DeletePreview
+from belay.core.delivery import preview_name
+from belay.core.gates import retry_command
+from belay.core.observed import Observed
+from belay.core.proof import Fault, Why
+
+MOST_HISTORY = 10
+MOST_QUARANTINE = 20
+_RUNBOOK = "docs/operations.md"
+
+
+def unproven(seen: Observed, now: datetime, rollout: Rollout, why: Why) -> Decision:
+    """The revision was not proven: hold it, go back, or just end where nothing live was touched."""
+    why = _blame(rollout, why)
+    record = rollout.model_copy(
+        update={
+            "reason": why.reason,
+            "message": why.message,
+            "evidence": proof.evidence(seen, moves.session(rollout)) or rollout.evidence,
+        }
+    )
+    marked = _quarantined(seen, record, why, now)
+    if _holds(seen, rollout, why):
+        active = rollout.to if rollout.delivered else seen.status.active
+        return end(seen, now, record, Outcome.HELD, quarantine=marked, active=active)
+    outcome = Outcome.ABORTED if why.fault is Fault.PERSON else Outcome.REVERTED
+    if not rollout.delivered:
+        if seen.status.stable is None and outcome is Outcome.REVERTED:
+            outcome = Outcome.FAILED
+        return end(seen, now, record, outcome, quarantine=marked)
+    return back(seen, now, record, outcome, quarantine=marked)
+
+
+def back(
+    seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **more: Any
+) -> Decision:
+    """Begin the way back; `outcome` is what it leads to."""
+    if seen.status.stable is None and outcome is Outcome.REVERTED:
+        outcome = Outcome.FAILED
+    limit = seen.spec.deadlines.revert
+    record = moves.enter(rollout, Phase.REVERTING, now, limit, ending=outcome)
+    return moves.go(seen, now, record, *_without_preview(seen, rollout), **more)
+
+
+def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **more: Any) -> Decision:
+    """The one write that ends a rollout; `more` are further fields of the status."""
+    record = rollout.model_copy(
+        update={"outcome": outcome, "ended_at": now, "deadline": None, "suspended_at": None}
+    )
+    status = seen.status.model_copy(update=more)
+    story = _story(seen, status, record, outcome, now)
+    status = status.model_copy(
+        update={
+            "rollout": record,
+            "phase": outcome.value,
+            "observed_generation": seen.generation,
+            "active_revision": status.active.revision if status.active else None,
+            "stable_revision": status.stable.revision if status.stable else None,
+            "conditions": conditions.write(story, status.conditions, now, seen.generation),
+            "history": remember(status, record),
+        }
+    )
+    decision = Decision(
+        _without_preview(seen, rollout),
+        milestones=milestones.of(record, status.stable),
+        again=True,
+    )
+    return decision.with_status(status, seen.written or seen.status)
+
+
+def remember(status: WorkflowStatus, rollout: Rollout) -> list[HistoryEntry]:
+    """The history with one more entry, newest first."""
+    assert rollout.outcome is not None  # noqa: S101
+    entry = HistoryEntry(
+        id=rollout.id,
+        kind=rollout.kind,
+        revision=rollout.to.revision,
+        digest=rollout.to.digest[:19],
+        outcome=rollout.outcome,
+        reason=rollout.reason or Reason.PROMOTED,
+        started_at=rollout.started_at.replace(microsecond=0),
+        ended_at=(rollout.ended_at or rollout.phase_started_at).replace(microsecond=0),
+        activated=rollout.activated_at is not None,
+    )
+    return [entry, *status.history][:MOST_HISTORY]
+
+
+def _without_preview(seen: Observed, rollout: Rollout) -> tuple[DeletePreview, ...]:
+    if rollout.phase is not Phase.PREVIEWING:
+        return ()
+    return (DeletePreview(preview_name(seen.key.name, rollout.id)),)
+
+
+def _blame(rollout: Rollout, why: Why) -> Why:
+    """A failure after a foreign change of the template is not the revision's (rule 2)."""
+    changed = next((t for t in rollout.targets if t.changed_by), None)
+    if changed is None or why.fault is not Fault.REVISION:
+        return why
+    message = (
+        f"{why.message}; but {changed.changed_by} changed the pod template of {changed.kind} "
+        f"{changed.name} meanwhile"
+    )
+    return Why(Fault.ENVIRONMENT, Reason.TARGET_CHANGED, message, why.check)
+
+
+def _holds(seen: Observed, rollout: Rollout, why: Why) -> bool:
+    match why.fault:
+        case Fault.PERSON:
+            return False
+        case Fault.UNKNOWN:
+            return seen.spec.verification.on_inconclusive is OnInconclusive.HOLD
+        case Fault.REVISION | Fault.ENVIRONMENT:
+            failing_before = any(
+                b.check == why.check and b.verdict is Verdict.FAIL for b in rollout.baseline
+            )
+            held = seen.spec.on_failure is OnFailure.HOLD
+            return held or (bool(why.check) and failing_before and rollout.delivered)
+
+
+def _quarantined(seen: Observed, rollout: Rollout, why: Why, now: datetime) -> list[Quarantine]:
+    """The quarantine after this failure; only the revision's fault and an abort are remembered."""
+    before = seen.status.quarantine
+    if why.fault not in (Fault.REVISION, Fault.PERSON):
+        return before
+    entry = Quarantine(
+        attempt_digest=rollout.attempt_digest,
+        revision=rollout.to.revision,
+        reason=why.reason,
+        message=why.message[:512],
+        at=now,
+        rollout=rollout.id,
+    )
+    others = [q for q in before if q.attempt_digest != entry.attempt_digest]
+    return [entry, *others][:MOST_QUARANTINE]
+
+
+def _story(
+    seen: Observed, status: WorkflowStatus, rollout: Rollout, outcome: Outcome, now: datetime
+) -> Story:
+    new = rollout.to.revision
+    took = spoken((rollout.ended_at or now) - rollout.started_at)
+    if outcome is Outcome.PROMOTED:
+        reason = rollout.reason or Reason.PROMOTED
+        message = f"{new} is active and proven, {took} after the rollout began"
+        serving = Say("True", Reason.CHECK_PASSED, f"{new} passed its last check at {now:%H:%M:%S}")
+        return conditions.settled(reason, message, serving)
+    reason = rollout.reason or Reason.PROGRESSING
+    message = _last_words(seen, status, rollout, outcome)
+    active = Say("False", reason, message)
+    if outcome is Outcome.HELD and rollout.activated_at is not None:
+        active = Say("True", Reason.ACTIVATED, f"{new} is delivered and through the gate")
+    return conditions.stopped(
+        reason, message, active, _serving(seen, status, rollout, outcome, now)
+    )
+
+
+def _serving(
+    seen: Observed, status: WorkflowStatus, rollout: Rollout, outcome: Outcome, now: datetime
+) -> Say:
+    if not rollout.delivered:
+        return moves.still_serving(seen, status)
+    if outcome is Outcome.HELD:
+        return Say("False", Reason.INCONCLUSIVE, f"{rollout.to.revision} runs unproven")
+    if outcome is Outcome.REVERT_FAILED:
+        return Say("False", rollout.reason or Reason.STABLE_FAILING, rollout.message)
+    if status.stable is None:
+        return conditions.NOTHING_PROVEN
+    name = status.stable.revision
+    return Say("True", Reason.CHECK_PASSED, f"{name} passed its last check at {now:%H:%M:%S}")
+
+
+def _last_words(seen: Observed, status: WorkflowStatus, rollout: Rollout, outcome: Outcome) -> str:
+    new, why, retry = rollout.to.revision, rollout.message, retry_command(seen)
+    stable = status.stable.revision if status.stable else None
+    runs = f"{stable} runs again" if rollout.delivered else f"{stable} kept serving all the time"
+    match outcome:
+        case Outcome.REVERTED:
+            fix = f"Fix {new} under a new revision, or try it again: {retry}"
+            return f"{new} was reverted: {why}. {runs}. {fix}"
+        case Outcome.ABORTED:
+            runs = runs if stable else "the workload's own template runs"
+            return f"{new} was aborted: {why}. {runs}. To try it again: {retry}"
+        case Outcome.FAILED:
+            own = (
+                "the workload runs its own template" if rollout.delivered else "nothing was touched"
+            )
+            return (
+                f"{new} failed: {why}. There is no proven revision to go back to; {own}. "
+                f"Fix {new} under a new revision, or try it again: {retry}"
+            )
+        case Outcome.HELD:
+            kept = f"{stable} is kept to go back to" if stable else "there is nothing to go back to"
+            live = (
+                f"{new} runs unproven, {kept}"
+                if rollout.delivered
+                else f"{runs}; {new} is not delivered"
+            )
+            return f"{new} is held: {why}. {live}. To try it again: {retry}"
+        case Outcome.REVERT_FAILED:
+            return (
+                f"{new} failed, and the way back to {stable or 'the own template'} too: {why}. "
+                f"Nothing more is tried. Runbook: {_RUNBOOK}#revertfailed"
+            )
+        case Outcome.SUPERSEDED:
+            return f"{new} gave way to a newer wish"
+        case Outcome.PROMOTED | Outcome.REFUSED:
+            return why

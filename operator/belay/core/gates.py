@@ -1,0 +1,333 @@
+"""Gating: whether a wish may start. Named checks in order; the first that objects decides.
+
+Nothing has been touched yet, and no deadline runs.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from belay.api.check import Check
+from belay.api.names import ANNOTATION_WORKFLOW, VOLUME
+from belay.api.status import RevisionRef
+from belay.api.words import Reason, Stage
+from belay.api.workflow import Preview
+from belay.core import proof
+from belay.core.attempt import attempt_digest
+from belay.core.decision import TryDelivery
+from belay.core.delivery import Delivery, config_map_name, template_patch
+from belay.core.observed import Observed, RevisionView
+from belay.core.pods import declared_ports
+from belay.core.workloads import WorkloadView
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something has not appeared yet; the rollout starts by itself when it does."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Someone must act."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The wanted content already runs and is proven: its name is adopted."""
+
+    ref: RevisionRef
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """All is fine so far; the server is asked by a dry run."""
+
+    action: TryDelivery
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The rollout may start."""
+
+    ref: RevisionRef
+    attempt: str
+
+
+Gate = Wait | Refuse | Same | Ask | Go
+
+
+def gate(seen: Observed, *, released: bool) -> Gate:
+    """The answer to the wish in `spec`; `released` when a retry overrules the quarantine."""
+    revision = seen.revision
+    if revision is None:
+        return Wait(Reason.REVISION_NOT_FOUND, _not_found(seen))
+    objection = next(_first_objections(seen, revision), None)
+    if objection is not None:
+        return objection
+    if is_proven(seen, revision):
+        return Same(_adopted(seen, revision))
+    attempt = attempt_digest(seen.spec, revision.spec.digest)
+    quarantined = None if released else _quarantined(seen, attempt, revision)
+    refusal = quarantined or _preview_impossible(seen) or _checks_invalid(seen)
+    if refusal is not None:
+        return refusal
+    if seen.dry_run is None:
+        return Ask(_try(seen, revision))
+    if seen.dry_run.refusal is not None:
+        return Refuse(seen.dry_run.refusal.reason, seen.dry_run.refusal.message)
+    return Go(revision.ref, attempt)
+
+
+def _first_objections(seen: Observed, revision: RevisionView) -> Iterator[Wait | Refuse]:
+    """What stands against the revision itself, then against each target, in order."""
+    for of_revision in (_damaged, _replaced):
+        found = of_revision(seen, revision)
+        if found is not None:
+            yield found
+    for workload in seen.workloads:
+        for of_workload in _OF_WORKLOADS:
+            answer = of_workload(seen, workload)
+            if answer is not None:
+                yield answer
+                break
+
+
+def is_proven(seen: Observed, revision: RevisionView) -> bool:
+    """The wanted digest is what runs and what is stable, and every live template carries it."""
+    active, stable = seen.status.active, seen.status.stable
+    return (
+        active is not None
+        and stable is not None
+        and active.digest == stable.digest == revision.spec.digest
+        and all(
+            w.carried is not None and w.carried.content_digest == active.content_digest
+            for w in seen.workloads
+        )
+    )
+
+
+def delivery_of(seen: Observed, ref: RevisionRef) -> Delivery:
+    """The delivery of one content, under the name that it was first delivered with."""
+    there = seen.config_maps.get(config_map_name(seen.key.name, ref.content_digest))
+    first = there.first_name if there is not None and there.first_name else ref.revision
+    return Delivery(seen.key, ref, first, seen.spec.target.mount_path)
+
+
+def previewed(seen: Observed) -> bool:
+    return seen.spec.verification.preview is Preview.POD
+
+
+def preview_workload(seen: Observed) -> WorkloadView:
+    """The workload whose template the preview pod copies: the first that its checks can ask."""
+    checks = proof.checks_at(seen, Stage.PREVIEW)
+    fitting = (w for w in seen.workloads if checks and all(_declares(w, c) for c in checks))
+    return next(fitting, seen.workloads[0])
+
+
+def consents(seen: Observed, workload: WorkloadView) -> bool:
+    """Whether the workload is there and names this Workflow."""
+    return workload.consent == seen.key.name
+
+
+def _adopted(seen: Observed, revision: RevisionView) -> RevisionRef:
+    active = seen.status.active
+    assert active is not None  # noqa: S101
+    return active.model_copy(update={"revision": revision.spec.revision, "uid": revision.uid})
+
+
+def _not_found(seen: Observed) -> str:
+    wanted = f"{seen.key.name}-{seen.spec.active_revision}"
+    names = [k.name for k in seen.known]
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return (
+        f"waiting for WorkflowRevision {wanted}; it starts by itself when it appears"
+        f" (known: {shown or 'none'})"
+    )
+
+
+def _damaged(seen: Observed, revision: RevisionView) -> Refuse | None:
+    del seen
+    if revision.damage is None:
+        return None
+    mismatch = "digest" in revision.damage.lower()
+    reason = Reason.DIGEST_MISMATCH if mismatch else Reason.REVISION_INVALID
+    return Refuse(reason, f"WorkflowRevision {revision.spec.revision}: {revision.damage}")
+
+
+def _replaced(seen: Observed, revision: RevisionView) -> Refuse | None:
+    status = seen.status
+    remembered = [status.active, status.stable, status.rollout.to if status.rollout else None]
+    for known in remembered:
+        if (
+            known is not None
+            and known.revision == revision.spec.revision
+            and known.digest != revision.spec.digest
+        ):
+            message = (
+                f"{seen.key.name}-{known.revision} was deleted and made again with other content "
+                f"(was {known.digest[:15]}, is {revision.spec.digest[:15]}). "
+                "Publish it under a new revision."
+            )
+            return Refuse(Reason.REVISION_REPLACED, message)
+    return None
+
+
+def _missing(seen: Observed, workload: WorkloadView) -> Wait | None:
+    if workload.found:
+        return None
+    message = (
+        f"waiting for {workload.told} in namespace {seen.key.namespace}; "
+        "it starts by itself when it appears"
+    )
+    return Wait(Reason.TARGET_NOT_FOUND, message)
+
+
+def _not_consenting(seen: Observed, workload: WorkloadView) -> Refuse | None:
+    if consents(seen, workload):
+        return None
+    consent = workload.consent
+    command = (
+        f"kubectl -n {seen.key.namespace} annotate {workload.kind.kind.lower()} {workload.name} "
+        f"{ANNOTATION_WORKFLOW}={seen.key.name}"
+    )
+    if consent:
+        message = (
+            f"{workload.told} belongs to workflow {consent}. One workload, one Workflow: "
+            f"its owner may change that by: {command} --overwrite"
+        )
+    else:
+        message = f"{workload.told} does not name this workflow. Its owner runs: {command}"
+    return Refuse(Reason.TARGET_NOT_CONSENTING, message)
+
+
+def _unsupported(seen: Observed, workload: WorkloadView) -> Refuse | None:
+    del seen
+    assert workload.raw is not None  # noqa: S101
+    why = workload.kind.unsupported(workload.raw)
+    return Refuse(Reason.TARGET_UNSUPPORTED, f"{workload.told} {why}") if why else None
+
+
+def _ambiguous(seen: Observed, workload: WorkloadView) -> Refuse | None:
+    if workload.container is not None:
+        return None
+    assert workload.raw is not None  # noqa: S101
+    spec = workload.kind.template(workload.raw)["spec"]
+    names = ", ".join(c["name"] for c in spec["containers"])
+    index = [w.name for w in seen.spec.target.workloads].index(workload.name)
+    return Refuse(
+        Reason.CONTAINER_AMBIGUOUS,
+        f"{workload.told} has the containers {names}: name one in "
+        f"spec.target.workloads[{index}].container, or by the template's annotation "
+        "kubectl.kubernetes.io/default-container",
+    )
+
+
+def _mount_not_allowed(seen: Observed, workload: WorkloadView) -> Refuse | None:
+    path = seen.spec.target.mount_path
+    if any(path == root or path.startswith(root + "/") for root in seen.allowed_mounts):
+        return _mount_taken(workload, path)
+    roots = ", ".join(seen.allowed_mounts)
+    message = f"spec.target.mountPath {path} is not allowed: it must be at or below {roots}"
+    return Refuse(Reason.MOUNT_PATH_NOT_ALLOWED, message)
+
+
+def _mount_taken(workload: WorkloadView, path: str) -> Refuse | None:
+    assert workload.raw is not None  # noqa: S101
+    spec = workload.kind.template(workload.raw)["spec"]
+    container = next(c for c in spec["containers"] if c["name"] == workload.container)
+    for mount in container.get("volumeMounts") or []:
+        if mount["mountPath"].rstrip("/") == path and mount["name"] != VOLUME:
+            message = (
+                f"{workload.told} mounts volume {mount['name']} at {path} itself: move one of "
+                "them, by spec.target.mountPath or in the template"
+            )
+            return Refuse(Reason.MOUNT_PATH_TAKEN, message)
+    return None
+
+
+_OF_WORKLOADS: tuple[Callable[[Observed, WorkloadView], Wait | Refuse | None], ...] = (
+    _missing,
+    _not_consenting,
+    _unsupported,
+    _ambiguous,
+    _mount_not_allowed,
+)
+
+
+def _quarantined(seen: Observed, attempt: str, revision: RevisionView) -> Refuse | None:
+    entry = next((q for q in seen.status.quarantine if q.attempt_digest == attempt), None)
+    if entry is None:
+        return None
+    name = revision.spec.revision
+    under = "" if entry.revision == name else f" (as {entry.revision})"
+    message = (
+        f"{name} failed before{under}, in rollout {entry.rollout}: {entry.message}. "
+        f"Fix it under a new revision, or try it again: {retry_command(seen)}"
+    )
+    return Refuse(Reason.QUARANTINED, message)
+
+
+def retry_command(seen: Observed) -> str:
+    return (
+        f"kubectl -n {seen.key.namespace} annotate workflows.belay.dev {seen.key.name} "
+        'belay.dev/retry="$(date +%s)" --overwrite'
+    )
+
+
+def _preview_impossible(seen: Observed) -> Refuse | None:
+    if not previewed(seen):
+        return None
+    workload = preview_workload(seen)
+    assert workload.raw is not None  # noqa: S101
+    spec = workload.kind.template(workload.raw)["spec"]
+    why = None
+    if spec.get("hostNetwork"):
+        why = "its pods use the host's network, where two would want the same ports"
+    elif workload.single_claims:
+        why = f"it mounts the ReadWriteOncePod claim {workload.single_claims[0]}"
+    if why is None:
+        return None
+    message = (
+        f"no preview pod of {workload.told} is possible: {why}. Set spec.verification.preview: None"
+    )
+    return Refuse(Reason.PREVIEW_IMPOSSIBLE, message)
+
+
+def _checks_invalid(seen: Observed) -> Refuse | None:
+    for check in seen.spec.verification.checks:
+        message = next(_objections(seen, check), None)
+        if message is not None:
+            return Refuse(Reason.CHECK_INVALID, f'check "{check.name}": {message}')
+    return None
+
+
+def _objections(seen: Observed, check: Check) -> Iterator[str]:
+    assert check.http is not None  # noqa: S101
+    if check.http.service is not None:
+        behind = seen.services.get(check.name)
+        if behind is not None and behind.problem is not None:
+            yield behind.problem
+    elif not any(_declares(w, check) for w in seen.workloads):
+        names = ", ".join(w.told for w in seen.workloads)
+        yield (
+            f"port {check.http.port} is not declared by the container of {names}. "
+            "Declare it under ports in the pod template, or correct http.port"
+        )
+
+
+def _declares(workload: WorkloadView, check: Check) -> bool:
+    assert workload.raw is not None  # noqa: S101
+    assert check.http is not None  # noqa: S101
+    ports = declared_ports(workload.kind.template(workload.raw)["spec"], workload.container)
+    return check.http.service is not None or str(check.http.port) in ports
+
+
+def _try(seen: Observed, revision: RevisionView) -> TryDelivery:
+    delivery = delivery_of(seen, revision.ref)
+    bodies = tuple(template_patch(w, delivery) for w in seen.workloads)
+    return TryDelivery(bodies, proof.plan(seen, Stage.GATE, "baseline"))

@@ -1,0 +1,90 @@
+"""Events: the milestones of a rollout, told from its record alone.
+
+The same record gives the same events with the same names, so that telling them again is harmless.
+"""
+
+from dataclasses import dataclass
+
+from belay.api.duration import spoken
+from belay.api.status import RevisionRef, Rollout
+from belay.api.words import Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """One event. `occasion` and `reason` make its name unique."""
+
+    occasion: str
+    """Rollout id, or `g<generation>` where there is no rollout."""
+    reason: str
+    note: str
+    warning: bool = False
+    action: str = "Rollout"
+
+
+def short(ref: RevisionRef) -> str:
+    """For people: `v3 (sha256:77b01d5e)`."""
+    return f"{ref.revision} ({ref.digest[:15]})"
+
+
+def of(rollout: Rollout, stable: RevisionRef | None) -> tuple[Milestone, ...]:
+    """All milestones that this rollout has passed; `stable` is where a revert goes to."""
+    told = [_started(rollout)]
+    if rollout.activated_at is not None:
+        took = spoken(rollout.activated_at - rollout.started_at)
+        note = f"{short(rollout.to)} is delivered and through the gate after {took}"
+        told.append(Milestone(rollout.id, Reason.ACTIVATED, note))
+    unproven = rollout.ending is not None or rollout.outcome not in (
+        None,
+        Outcome.PROMOTED,
+        Outcome.SUPERSEDED,
+        Outcome.ABORTED,
+    )
+    if unproven and rollout.reason is not None and rollout.message:
+        note = f"{rollout.to.revision}: {rollout.message}"
+        if rollout.reason not in (Reason.ABORTED, Reason.SUPERSEDED):
+            told.append(Milestone(rollout.id, rollout.reason, note, warning=True))
+    if rollout.outcome is not None:
+        told.append(_ended(rollout, rollout.outcome, stable))
+    return tuple(told)
+
+
+def refused(generation: int, reason: Reason, message: str) -> Milestone:
+    return Milestone(f"g{generation}", reason, message, warning=True, action="Gate")
+
+
+def adopted(generation: int, message: str) -> Milestone:
+    return Milestone(f"g{generation}", Reason.SAME_CONTENT, message, action="Adopt")
+
+
+def _started(rollout: Rollout) -> Milestone:
+    origin = rollout.from_.revision if rollout.from_ else "nothing"
+    aside = "tried aside first" if rollout.previewed else "delivered without a preview"
+    note = f"{origin} -> {short(rollout.to)}: {aside}"
+    return Milestone(rollout.id, Reason.ROLLOUT_STARTED, note)
+
+
+def _ended(rollout: Rollout, outcome: Outcome, stable: RevisionRef | None) -> Milestone:
+    took = spoken((rollout.ended_at or rollout.phase_started_at) - rollout.started_at)
+    new = rollout.to.revision
+    back = short(stable) if stable else "the workload's own template"
+    match outcome:
+        case Outcome.PROMOTED:
+            note = f"{short(rollout.to)} is proven after {took}"
+        case Outcome.REVERTED | Outcome.ABORTED if not rollout.delivered:
+            note = f"{new} not activated after {took}; {back} untouched"
+        case Outcome.REVERTED | Outcome.ABORTED:
+            note = f"{new} taken back after {took}; {back} runs"
+        case Outcome.HELD:
+            runs = new if rollout.delivered else back
+            note = f"{new} not proven after {took} and left as it is; {runs} runs"
+        case Outcome.FAILED:
+            note = f"{new} not proven after {took}, and there is no proven revision to go back to"
+        case Outcome.SUPERSEDED:
+            note = f"{new} gave way to a newer wish after {took}"
+        case Outcome.REVERT_FAILED:
+            note = f"{new} failed, and so did the way back; nothing more is tried"
+        case Outcome.REFUSED:
+            note = f"{new} was refused"
+    good = outcome in (Outcome.PROMOTED, Outcome.SUPERSEDED)
+    return Milestone(rollout.id, outcome, note, warning=not good)

@@ -1,0 +1,154 @@
+"""Steps from one state of a rollout to the next: the record, the conditions, one decision."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from belay.api.duration import delta
+from belay.api.status import Rollout, WorkflowStatus
+from belay.api.words import ConditionType, Phase, Reason
+from belay.core import conditions, milestones
+from belay.core.conditions import Say, Story
+from belay.core.decision import Action, Decision
+from belay.core.delivery import Delivery
+from belay.core.gates import delivery_of
+from belay.core.observed import Observed
+from belay.core.probe import ProbePlan
+from belay.core.workloads import WorkloadView
+
+HEARTBEAT = timedelta(seconds=5)
+"""How long a moving Workflow waits at most for an event that may have been lost."""
+
+_DOING = {
+    Phase.PREVIEWING: "is tried in a preview pod; nothing live is touched",
+    Phase.DELIVERING: "is being delivered",
+    Phase.VERIFYING: "is delivered and has its gate checks",
+    Phase.OBSERVING: "is active and observed on real traffic",
+}
+
+
+def session(rollout: Rollout) -> str:
+    """Session of the tallies that count in this phase; a foreign change starts fresh ones."""
+    changed = sum(1 for t in rollout.targets if t.changed_by)
+    return f"{rollout.id}/{rollout.phase}/{changed}"
+
+
+def enter(rollout: Rollout, phase: Phase, now: datetime, limit: str | None, **more: Any) -> Rollout:
+    """The record at the beginning of a phase that may take `limit`."""
+    deadline = now + delta(limit) if limit is not None else None
+    times = {"phase": phase, "phase_started_at": now, "deadline": deadline}
+    return rollout.model_copy(update={**times, **more})
+
+
+def go(seen: Observed, now: datetime, rollout: Rollout, *actions: Action, **more: Any) -> Decision:
+    """Write the rollout's next state and decide again at once; `more` are fields of the status."""
+    status = _with(seen, now, rollout, **more)
+    told = milestones.of(rollout, status.stable)
+    return Decision(tuple(actions), milestones=told, again=True).with_status(
+        status, seen.written or seen.status
+    )
+
+
+def stay(
+    seen: Observed,
+    now: datetime,
+    rollout: Rollout,
+    *actions: Action,
+    probes: ProbePlan | None = None,
+    until: datetime | None = None,
+    again: bool = False,
+) -> Decision:
+    """Wait in this phase, until something happens or `until`."""
+    wait = HEARTBEAT if until is None or until <= now else min(HEARTBEAT, until - now)
+    status = _with(seen, now, rollout)
+    decision = Decision(tuple(actions), probes=probes, requeue=wait, follow=True, again=again)
+    return decision.with_status(status, seen.written or seen.status)
+
+
+def _with(seen: Observed, now: datetime, rollout: Rollout, **more: Any) -> WorkflowStatus:
+    base = seen.status.model_copy(update=more)
+    story = moving_story(seen, base, rollout)
+    return base.model_copy(
+        update={
+            "rollout": rollout,
+            "phase": Phase.SUSPENDED.value if rollout.suspended_at else rollout.phase.value,
+            "observed_generation": seen.generation,
+            "conditions": conditions.write(story, base.conditions, now, seen.generation),
+        }
+    )
+
+
+def moving_story(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> Story:
+    """What the conditions say of a rollout under way."""
+    new = rollout.to.revision
+    if rollout.phase is Phase.REVERTING:
+        reason = rollout.reason or Reason.PROGRESSING
+        message = f"{new}: {rollout.message}. Going back to {_fallback(status)}"
+    else:
+        reason = Reason.PROGRESSING
+        message = f"{new} {_DOING[rollout.phase]}"
+    if rollout.suspended_at is not None:
+        reason = Reason.SUSPENDED
+        message = (
+            f"by spec.suspend since {rollout.suspended_at:%H:%M:%S}; rollout {rollout.id} stands "
+            f"at {rollout.phase}, its clock is stopped"
+        )
+    through = rollout.activated_at is not None and rollout.phase is Phase.OBSERVING
+    active = (
+        Say("True", Reason.ACTIVATED, f"{new} is delivered and through the gate")
+        if through
+        else Say("False", reason, message)
+    )
+    return conditions.moving(reason, message, active, _serving(seen, status, rollout))
+
+
+def _serving(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> Say:
+    if not rollout.delivered:
+        return still_serving(seen, status)
+    return Say("Unknown", Reason.PROGRESSING, f"{rollout.to.revision} runs and is not proven yet")
+
+
+def still_serving(seen: Observed, status: WorkflowStatus) -> Say:
+    """Serving while nothing live is touched: as it was, or by the proof of the stable revision."""
+    before = conditions.keep(seen.status.conditions, ConditionType.SERVING)
+    if before is not None and before.status != "Unknown":
+        return before
+    if status.stable is None:
+        return conditions.NOTHING_PROVEN
+    return Say("True", Reason.CHECK_PASSED, f"{status.stable.revision} is proven")
+
+
+def _fallback(status: WorkflowStatus) -> str:
+    return status.stable.revision if status.stable else "the workload's own template"
+
+
+def is_at(seen: Observed, delivery: Delivery) -> bool:
+    """Whether every live template carries this delivery."""
+    return all(delivery.arrived_at(w) for w in seen.workloads)
+
+
+def fallback(seen: Observed) -> Delivery | None:
+    """The delivery of the stable revision, or None where there is none."""
+    return delivery_of(seen, seen.status.stable) if seen.status.stable else None
+
+
+def note_foreign_changes(seen: Observed, rollout: Rollout) -> Rollout:
+    """The record, with the manager of each template that was changed by another hand meanwhile."""
+    views = {(w.kind.kind, w.name): w for w in seen.workloads}
+    targets = [
+        t.model_copy(update={"template_hash": w.template_hash, "changed_by": w.changed_by or "?"})
+        if (w := views.get((t.kind, t.name))) and w.found and w.template_hash != t.template_hash
+        else t
+        for t in rollout.targets
+    ]
+    if targets == rollout.targets:
+        return rollout
+    return rollout.model_copy(update={"targets": targets})
+
+
+def gone(seen: Observed, rollout: Rollout) -> WorkloadView | None:
+    """A target that is no longer the one that the rollout began with."""
+    uids = {(t.kind, t.name): t.uid for t in rollout.targets}
+    for workload in seen.workloads:
+        if workload.uid != uids.get((workload.kind.kind, workload.name)):
+            return workload
+    return None

@@ -1,0 +1,125 @@
+"""What one pass over one Workflow knows: the input of `decide`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from belay.api.revision import WorkflowRevisionSpec
+from belay.api.status import Baseline, RevisionRef, WorkflowStatus
+from belay.api.words import Reason
+from belay.api.workflow import WorkflowSpec
+from belay.core.keys import Key
+from belay.core.pods import Pod
+from belay.core.probe import Tally
+from belay.core.workloads import WorkloadView
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionView:
+    """A WorkflowRevision that was read and whose digests were computed anew."""
+
+    uid: str
+    spec: WorkflowRevisionSpec
+    content: str
+    """The decoded definition."""
+    damage: str | None
+    """Why it cannot be used, such as a digest that does not fit; None when it is intact."""
+
+    @property
+    def ref(self) -> RevisionRef:
+        return RevisionRef(
+            revision=self.spec.revision,
+            digest=self.spec.digest,
+            content_digest=self.spec.content_digest,
+            uid=self.uid,
+            format=self.spec.format,
+            bindings=self.spec.bindings,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRevision:
+    """What is known of a revision without its body."""
+
+    name: str
+    uid: str
+    managed: bool
+    created: str
+    """RFC 3339, as the API server wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMapView:
+    """A delivered ConfigMap."""
+
+    name: str
+    uid: str
+    first_name: str
+    owners: frozenset[str]
+    intact: bool
+    """Its bytes have the digest that its name promises."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """The pods behind the Service of one check."""
+
+    ports: Mapping[str, int]
+    """Port to dial, by UID of each pod behind it."""
+    problem: str | None = None
+    """Why the Service cannot be asked, such as one without a selector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something was, or would be, refused."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What the server said of the delivery before anything was touched."""
+
+    refusal: Refusal | None
+    baseline: tuple[Baseline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One Workflow and all of the cluster that the pass needed to read."""
+
+    key: Key
+    uid: str
+    generation: int
+    spec: WorkflowSpec
+    status: WorkflowStatus
+    written: WorkflowStatus | None = None
+    """The status in the cluster, where `status` has been thought on already."""
+    retry: str | None = None
+    abort: str | None = None
+    known: tuple[KnownRevision, ...] = ()
+    known_complete: bool = False
+    """The list of known revisions is complete, so absence means something."""
+    revision: RevisionView | None = None
+    """The wanted revision, where it was looked for and is there."""
+    fallback: RevisionView | None = None
+    """The stable revision's object, read only when its ConfigMap is missing."""
+    workloads: tuple[WorkloadView, ...] = ()
+    config_maps: Mapping[str, ConfigMapView] = field(default_factory=dict)
+    """Delivered ConfigMaps by name."""
+    preview: Pod | None = None
+    services: Mapping[str, ServiceView] = field(default_factory=dict)
+    """By name of the check that asks them."""
+    tallies: tuple[Tally, ...] = ()
+    session: str = ""
+    """Session that the tallies belong to."""
+    looking_since: datetime | None = None
+    """When this process began to look at this phase of this rollout."""
+    dry_run: DryRun | None = None
+    failure: Refusal | None = None
+    """What the server said to an action of the pass just before."""
+    garbage: tuple[str, ...] = ()
+    """Names of delivered ConfigMaps that nothing needs."""
+    allowed_mounts: tuple[str, ...] = ("/etc/belay",)

@@ -1,0 +1,1 @@
+"""One module per phase of a rollout, each with one function."""

@@ -1,0 +1,94 @@
+"""Observing: real traffic for the window, then the proof is complete."""
+
+from datetime import datetime
+
+from belay.api.duration import seconds
+from belay.api.status import Rollout
+from belay.api.words import Outcome, Phase, Reason, Stage
+from belay.api.workflow import OnInconclusive
+from belay.core import ending, moves, proof
+from belay.core.decision import Decision
+from belay.core.observed import Observed
+from belay.core.phases.live import disturbed
+from belay.core.proof import Fault, Why
+
+
+def observing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    disturbance = disturbed(seen, now, rollout)
+    if disturbance is not None:
+        return disturbance
+    rollout = moves.note_foreign_changes(seen, rollout)
+    pods = [p for w in seen.workloads for p in w.pods]
+    session = moves.session(rollout)
+    why = proof.failing(seen, Stage.OBSERVATION, session, pods) or _restarted(seen, rollout)
+    if why is not None:
+        return ending.unproven(seen, now, rollout, why)
+    over = rollout.deadline or now
+    if now >= over and _proven(seen, session):
+        return promote(seen, now, rollout)
+    probes = proof.plan(seen, Stage.OBSERVATION, session)
+    if now < over:
+        return moves.stay(seen, now, rollout, probes=probes, until=over)
+    patience = max(over, seen.looking_since or over)
+    patience += proof.evidence_period(seen, Stage.OBSERVATION)
+    if now < patience:
+        return moves.stay(seen, now, rollout, probes=probes, until=patience)
+    if seen.spec.verification.on_inconclusive is OnInconclusive.PROMOTE:
+        return promote(seen, now, rollout)
+    took = (now - rollout.phase_started_at).total_seconds()
+    why = proof.undecided(seen, Stage.OBSERVATION, session, pods, took)
+    return ending.unproven(seen, now, rollout, why)
+
+
+def activate(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    """Through the gate: `active` moves, in the write that begins the observation."""
+    pods = {(w.kind.kind, w.name): w.pods for w in seen.workloads}
+    targets = [
+        t.model_copy(update={"restarts": sum(p.total_restarts for p in pods[t.kind, t.name])})
+        for t in rollout.targets
+    ]
+    record = moves.enter(
+        rollout,
+        Phase.OBSERVING,
+        now,
+        seen.spec.verification.window,
+        activated_at=now,
+        targets=targets,
+        evidence=proof.evidence(seen, moves.session(rollout)) or rollout.evidence,
+    )
+    if not seconds(seen.spec.verification.window):
+        return promote(seen, now, record)
+    return moves.go(seen, now, record, active=rollout.to, active_revision=rollout.to.revision)
+
+
+def promote(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    """Proven: stable moves, in the write that ends the rollout."""
+    only = not seen.spec.verification.checks
+    record = rollout.model_copy(
+        update={
+            "reason": Reason.AVAILABILITY_ONLY if only else Reason.PROMOTED,
+            "evidence": proof.evidence(seen, moves.session(rollout)) or rollout.evidence,
+        }
+    )
+    return ending.end(seen, now, record, Outcome.PROMOTED, active=rollout.to, stable=rollout.to)
+
+
+def _proven(seen: Observed, session: str) -> bool:
+    if proof.checks_at(seen, Stage.OBSERVATION):
+        return proof.passed_over_time(seen, session)
+    return all(w.completion.done and w.pods for w in seen.workloads)
+
+
+def _restarted(seen: Observed, rollout: Rollout) -> Why | None:
+    """Without checks, availability is the proof, and a restart in the window breaks it (rule 6)."""
+    if proof.checks_at(seen, Stage.OBSERVATION):
+        return None
+    before = {(t.kind, t.name): t.restarts for t in rollout.targets}
+    for workload in seen.workloads:
+        restarts = sum(p.total_restarts for p in workload.pods)
+        if restarts > before.get((workload.kind.kind, workload.name), 0):
+            pod = max(workload.pods, key=lambda p: p.total_restarts)
+            message = f"a container of pod {pod.name} restarted in the window"
+            message += f", last with {pod.last_exit}" if pod.last_exit else ""
+            return Why(Fault.REVISION, Reason.CONTAINER_RESTARTED, message)
+    return None

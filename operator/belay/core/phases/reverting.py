@@ -1,0 +1,91 @@
+"""Reverting: the stable revision goes back to the pods, by its ConfigMap alone, and is proven."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from belay.api.status import Rollout
+from belay.api.words import Outcome, Reason, Stage
+from belay.core import ending, moves, proof
+from belay.core.decision import Action, ApplyTemplate, Decision, EnsureConfigMap
+from belay.core.delivery import Delivery, config_map, template_patch, withdrawal
+from belay.core.gates import consents
+from belay.core.observed import Observed
+from belay.core.phases.content import source_of
+
+
+def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    seen = replace(seen, workloads=tuple(w for w in seen.workloads if consents(seen, w)))
+    stable = moves.fallback(seen)
+    if seen.failure is not None:
+        return _failed(seen, now, rollout, seen.failure.reason, seen.failure.message)
+    if not seen.workloads:
+        message = "every target is gone, or no longer names this workflow"
+        return _failed(seen, now, rollout, Reason.ENVIRONMENT_TARGET_GONE, message)
+    step = _withdraw(seen) if stable is None else _restore(seen, stable)
+    if isinstance(step, str):
+        return _failed(seen, now, rollout, Reason.STABLE_REVISION_DELETED, step)
+    if step:
+        again = isinstance(step[0], EnsureConfigMap)
+        return moves.stay(seen, now, rollout, *step, until=rollout.deadline, again=again)
+    return _prove(seen, now, rollout, stable)
+
+
+def _withdraw(seen: Observed) -> list[Action]:
+    return [
+        ApplyTemplate(withdrawal(w, seen.key.namespace))
+        for w in seen.workloads
+        if w.carried is not None
+    ]
+
+
+def _restore(seen: Observed, stable: Delivery) -> list[Action] | str:
+    missing = [w for w in seen.workloads if not stable.arrived_at(w)]
+    if not missing:
+        return []
+    if stable.config_map not in seen.config_maps:
+        source = source_of(seen, stable)
+        if source is None:
+            return (
+                f"the ConfigMap {stable.config_map} of {stable.ref.revision} is gone, "
+                "and no WorkflowRevision has its content"
+            )
+        return [EnsureConfigMap(config_map(stable, source.content, list(seen.workloads)))]
+    return [ApplyTemplate(template_patch(w, stable)) for w in missing]
+
+
+def _prove(seen: Observed, now: datetime, rollout: Rollout, stable: Delivery | None) -> Decision:
+    found = seen.workloads
+    pods = [p for w in found for p in w.pods]
+    session = moves.session(rollout)
+    complete = all(w.completion.done for w in found)
+    if complete and (stable is None or not pods):
+        return _done(seen, now, rollout)
+    until = proof.deadline(seen, rollout, Stage.GATE)
+    if until is not None and now >= until:
+        if complete:
+            return _done(seen, now, rollout)
+        counts = ", ".join(f"{w.told}: {w.completion.told}" for w in found)
+        message = f"the way back is not complete after {seen.spec.deadlines.revert} ({counts})"
+        return _failed(seen, now, rollout, Reason.REVERT_TIMEOUT, message)
+    why = proof.failing(seen, Stage.GATE, session, pods)
+    if why is not None and stable is not None:
+        message = f"{stable.ref.revision} fails too: {why.message}"
+        return _failed(seen, now, rollout, Reason.STABLE_FAILING, message)
+    if complete and proof.passed(seen, Stage.GATE, session):
+        return _done(seen, now, rollout)
+    probes = proof.plan(seen, Stage.GATE, session) if complete else None
+    return moves.stay(seen, now, rollout, probes=probes, until=until)
+
+
+def _done(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    outcome = rollout.ending or Outcome.REVERTED
+    return ending.end(seen, now, rollout, outcome, active=seen.status.stable)
+
+
+def _failed(
+    seen: Observed, now: datetime, rollout: Rollout, reason: Reason, message: str
+) -> Decision:
+    record = rollout.model_copy(
+        update={"reason": reason, "message": f"{rollout.message}; and {message}"[:2048]}
+    )
+    return ending.end(seen, now, record, Outcome.REVERT_FAILED)

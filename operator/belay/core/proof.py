@@ -1,0 +1,264 @@
+"""What checks and kubelet say of a set of pods: the verdict on one stage."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from belay.api.check import Check
+from belay.api.duration import seconds, spoken
+from belay.api.status import Evidence, Rollout
+from belay.api.words import Reason, Stage, Verdict
+from belay.core.observed import Observed
+from belay.core.pods import Pod
+from belay.core.probe import Answer, Probe, ProbePlan, Tally
+from belay.core.workloads import WorkloadView
+
+MOST_EVIDENCE: Final = 32
+_LEAST_EVIDENCE_SECONDS: Final = 5.0
+_WATCHED_FROM_THE_START: Final = timedelta(seconds=2)
+
+
+class Fault(StrEnum):
+    """Whose fault a failure is."""
+
+    REVISION = "Revision"
+    ENVIRONMENT = "Environment"
+    UNKNOWN = "Unknown"
+    """No verdict: Inconclusive."""
+    PERSON = "Person"
+    """Somebody asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a revision is not proven."""
+
+    fault: Fault
+    reason: Reason
+    message: str
+    """One clause for people, without the revision's name and without a full stop."""
+    check: str = ""
+
+
+def checks_at(seen: Observed, stage: Stage) -> list[Check]:
+    return [c for c in seen.spec.verification.checks if stage in c.stages()]
+
+
+def answering_pods(seen: Observed, check: Check, workloads: Iterable[WorkloadView]) -> list[Pod]:
+    """New pods that a check is asked of: those that declare its port, or are behind its Service."""
+    assert check.http is not None  # noqa: S101
+    pods = [p for w in workloads for p in w.pods]
+    if check.http.service is not None:
+        behind = seen.services.get(check.name)
+        return [p for p in pods if behind is not None and p.uid in behind.ports]
+    return [p for p in pods if p.port(check.http.port) is not None]
+
+
+def plan(
+    seen: Observed, stage: Stage, session: str, pods: Sequence[Pod] | None = None
+) -> ProbePlan:
+    """All probes of a stage: of the given pods, or of each check's own.
+
+    A pod that was never ready is not asked yet; its start is judged by kubelet's view.
+    """
+    known = {t.pod_uid for t in seen.tallies if seen.session == session}
+    probes = [
+        _probe(seen, check, stage, pod)
+        for check in checks_at(seen, stage)
+        for pod in (answering_pods(seen, check, seen.workloads) if pods is None else pods)
+        if pod.ready or pod.uid in known
+    ]
+    return ProbePlan(session, tuple(probes))
+
+
+def failing(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod]) -> Why | None:
+    """A failure that is certain already: a streak of wrong answers, or a crash loop."""
+    for pod in pods:
+        looping = pod.crash_looping()
+        if looping is not None:
+            return Why(
+                Fault.REVISION,
+                Reason.CRASH_LOOP,
+                f"container {looping} of pod {pod.name} restarted {pod.restarts[looping]} times"
+                + (f", last with {pod.last_exit}" if pod.last_exit else ""),
+            )
+    for check in checks_at(seen, stage):
+        for tally in _tallies(seen, check, session, pods):
+            if tally.fails >= check.failure_threshold:
+                where = "in its preview pod" if stage is Stage.PREVIEW else f"in pod {tally.pod}"
+                return Why(
+                    Fault.REVISION, Reason.CHECK_FAILED, f"{_told(tally)}, {where}", check.name
+                )
+    return None
+
+
+def passed(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod] | None = None) -> bool:
+    """Whether every check of the stage passed often enough on every pod that it is asked of."""
+    for check in checks_at(seen, stage):
+        asked = answering_pods(seen, check, seen.workloads) if pods is None else pods
+        by_pod = {t.pod_uid: t for t in _tallies(seen, check, session, asked)}
+        if not asked or any(
+            p.uid not in by_pod or by_pod[p.uid].passes < check.success_threshold for p in asked
+        ):
+            return False
+    return True
+
+
+def passed_over_time(seen: Observed, session: str) -> bool:
+    """End of the window: a Pass for each check, and no streak of wrong answers going on."""
+    pods = [p for w in seen.workloads for p in w.pods]
+    for check in checks_at(seen, Stage.OBSERVATION):
+        tallies = _tallies(seen, check, session, pods)
+        if not any(t.passed_ever for t in tallies) or any(t.fails for t in tallies):
+            return False
+    return True
+
+
+def undecided(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod], took: float) -> Why:
+    """What to say when a deadline passed without a verdict; `took` is in seconds."""
+    if not pods:
+        message = f"there is no pod of it to ask after {spoken(took)}: the target has no replicas"
+        return Why(Fault.UNKNOWN, Reason.NO_PODS, message)
+    unready = [p for p in pods if not p.ready]
+    tallies = [t for c in checks_at(seen, stage) for t in _tallies(seen, c, session, pods)]
+    silent = next((t for t in tallies if t.last and t.last.answer is Answer.NONE), None)
+    if silent is not None:
+        message = (
+            f"no verdict within {spoken(took)}: {silent.tries} of {silent.tries} tries of "
+            f'check "{silent.check}" to reach {silent.asked} found no answer'
+        )
+        if not unready:
+            message += ", while kubelet calls the pods ready; is a NetworkPolicy or mTLS between"
+            message += " Belay and this namespace?"
+        return Why(Fault.UNKNOWN, Reason.INCONCLUSIVE, message, silent.check)
+    stuck = next((t for t in tallies if t.last_verdict is Verdict.INCONCLUSIVE), None)
+    problem = next((s.problem for s in seen.services.values() if s.problem), None)
+    if stuck is not None and stuck.last is not None:
+        detail = f'check "{stuck.check}": {stuck.last.got}'
+    elif problem is not None:
+        detail = problem
+    else:
+        detail = f"{len(pods) - len(unready)} of {len(pods)} pods ready"
+    return Why(Fault.UNKNOWN, Reason.INCONCLUSIVE, f"no verdict within {spoken(took)}: {detail}")
+
+
+def late(pods: Sequence[Pod], trouble: Why | None, took: float) -> Why:
+    """What to say of pods that are not ready at the deadline; `took` is in seconds."""
+    if trouble is not None:
+        return trouble
+    for pod in pods:
+        if pod.trouble is not None:
+            return Why(
+                Fault.ENVIRONMENT, pod.trouble.reason, f"pod {pod.name}: {pod.trouble.message}"
+            )
+    unready = [p for p in pods if not p.ready]
+    if unready and all(p.running for p in unready):
+        names = unready[0].name + (f" and {len(unready) - 1} more" if len(unready) > 1 else "")
+        return Why(
+            Fault.REVISION,
+            Reason.NOT_READY,
+            f"pod {names} runs but is not ready after {spoken(took)}",
+        )
+    if unready:
+        message = f"pod {unready[0].name} did not start within {spoken(took)}"
+        return Why(Fault.ENVIRONMENT, Reason.ENVIRONMENT_SCHEDULING, message)
+    return Why(
+        Fault.UNKNOWN, Reason.INCONCLUSIVE, f"the update was not complete after {spoken(took)}"
+    )
+
+
+def hopeless(pods: Sequence[Pod]) -> Why | None:
+    """Environment trouble that no patience heals."""
+    for pod in pods:
+        if pod.trouble is not None and pod.trouble.hopeless:
+            return Why(
+                Fault.ENVIRONMENT, pod.trouble.reason, f"pod {pod.name}: {pod.trouble.message}"
+            )
+    return None
+
+
+def evidence(seen: Observed, session: str) -> list[Evidence]:
+    """The tallies of a session, for the record; failures first."""
+    if seen.session != session:
+        return []
+    order = sorted(seen.tallies, key=lambda t: (t.fails == 0, t.check, t.pod))
+    return [_evidence(t) for t in order[:MOST_EVIDENCE]]
+
+
+def evidence_period(seen: Observed, stage: Stage) -> timedelta:
+    """How long it takes the checks of a stage to come to a verdict from nothing."""
+    needed = [
+        max(c.failure_threshold, c.success_threshold) * seconds(c.period) + seconds(c.timeout)
+        for c in checks_at(seen, stage)
+    ]
+    return timedelta(seconds=max([_LEAST_EVIDENCE_SECONDS, *needed]))
+
+
+def deadline(
+    seen: Observed, rollout: Rollout, stage: Stage, start_seconds: float = 0.0
+) -> datetime | None:
+    """When a phase is over. A deadline that passed unwatched grants one fresh evidence period.
+
+    `start_seconds` more are granted where pods have to start first.
+    """
+    if rollout.deadline is None or seen.looking_since is None:
+        return rollout.deadline
+    if seen.looking_since <= rollout.phase_started_at + _WATCHED_FROM_THE_START:
+        return rollout.deadline
+    grace = evidence_period(seen, stage) + timedelta(seconds=start_seconds)
+    return max(rollout.deadline, seen.looking_since + grace)
+
+
+def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod) -> Probe:
+    assert check.http is not None  # noqa: S101
+    if check.http.service is not None:
+        port = seen.services[check.name].ports.get(pod.uid)
+    else:
+        port = pod.port(check.http.port)
+    return Probe(
+        check=check,
+        stage=stage,
+        namespace=seen.key.namespace,
+        pod=pod.name,
+        pod_uid=pod.uid,
+        address=pod.address,
+        port=port,
+        ready=pod.ready,
+    )
+
+
+def _tallies(seen: Observed, check: Check, session: str, pods: Iterable[Pod]) -> list[Tally]:
+    if seen.session != session:
+        return []
+    uids = {p.uid for p in pods}
+    return [t for t in seen.tallies if t.check == check.name and t.pod_uid in uids]
+
+
+def _told(tally: Tally) -> str:
+    got = tally.last.got if tally.last else "nothing"
+    took = 0.0
+    if tally.last and tally.failing_since:
+        took = (tally.last.at - tally.failing_since).total_seconds()
+    return (
+        f'check "{tally.check}" got {got} from {tally.asked} '
+        f"on {tally.fails} of {tally.fails} tries in {spoken(took)}"
+    )
+
+
+def _evidence(tally: Tally) -> Evidence:
+    failed = tally.fails > 0
+    return Evidence(
+        check=tally.check,
+        stage=tally.stage,
+        pod=tally.pod,
+        verdict=Verdict.FAIL if failed else Verdict.PASS if tally.passes else Verdict.INCONCLUSIVE,
+        asked=tally.asked,
+        got=tally.last.got if tally.last else "",
+        passes=tally.passes,
+        fails=tally.fails,
+        tries=tally.tries,
+        first_at=tally.first_at,
+        last_at=tally.last.at if tally.last else None,
+    )

@@ -1,0 +1,220 @@
+"""At rest: whether a wish starts something, and the housekeeping after it ended."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from belay.api.status import HistoryEntry, Rollout, WorkflowStatus
+from belay.api.words import ConditionType, Outcome, Phase, Reason, RolloutKind, Trigger
+from belay.core import conditions, ending, gates, milestones, moves
+from belay.core.begin import begin
+from belay.core.conditions import Say, Story
+from belay.core.decision import Action, Decision, DeleteConfigMap, DeleteRevision
+from belay.core.gates import Ask, Go, Refuse, Same, Wait
+from belay.core.observed import Observed
+
+_FINAL = frozenset(Outcome) - {Outcome.REFUSED, Outcome.SUPERSEDED}
+
+
+def idle(seen: Observed) -> bool:
+    """Whether nothing new is wished for since the last outcome."""
+    status = seen.status
+    return (
+        status.observed_generation == seen.generation
+        and status.phase in _FINAL
+        and not seen.spec.suspend
+        and not wants_retry(seen)
+        and seen.abort in (None, status.last_handled_abort)
+    )
+
+
+def wants_retry(seen: Observed) -> bool:
+    """A new retry token; one that was there at creation counts as handled."""
+    first = seen.status.observed_generation is None
+    return not first and seen.retry not in (None, seen.status.last_handled_retry)
+
+
+def settled(seen: Observed, now: datetime) -> Decision:
+    if idle(seen):
+        return _housekeeping(seen)
+    trigger = Trigger.RETRY if wants_retry(seen) else Trigger.SPEC
+    seen = replace(seen, status=_tokens_handled(seen), written=seen.status)
+    if seen.spec.suspend:
+        return _suspended(seen, now)
+    answer = gates.gate(seen, released=trigger is Trigger.RETRY)
+    match answer:
+        case Ask(action):
+            return Decision((action,), again=True)
+        case Go():
+            return begin(seen, now, answer, trigger)
+        case Same():
+            return _adopt(seen, now, answer)
+        case Wait():
+            return _wait(seen, now, answer)
+        case Refuse():
+            return _refuse(seen, now, answer)
+
+
+def adopted_status(seen: Observed, now: datetime, same: Same) -> WorkflowStatus:
+    """The name is adopted: what runs stays as it is, down to its bytes."""
+    before, new = seen.status, same.ref.revision
+    ready = conditions.find(before.conditions, ConditionType.READY)
+    renamed = before.active is None or before.active.revision != new
+    if ready is not None and ready.status == "True" and not renamed:
+        story = conditions.settled(ready.reason, ready.message, moves.still_serving(seen, before))
+        return _rest(seen, now, Outcome.PROMOTED, story)
+    message = f"{new} already runs and is proven: nothing was touched"
+    if renamed and before.active is not None:
+        message = (
+            f"{new} has the content of {before.active.revision}, which already runs and is "
+            "proven: nothing was touched"
+        )
+    story = conditions.settled(Reason.SAME_CONTENT, message, moves.still_serving(seen, before))
+    status = _rest(seen, now, Outcome.PROMOTED, story)
+    entry = HistoryEntry(
+        id=f"{seen.generation}-0",
+        kind=RolloutKind.ROLLOUT,
+        revision=new,
+        digest=same.ref.digest[:19],
+        outcome=Outcome.PROMOTED,
+        reason=Reason.SAME_CONTENT,
+        started_at=now.replace(microsecond=0),
+        ended_at=now.replace(microsecond=0),
+        activated=True,
+    )
+    return status.model_copy(
+        update={
+            "active": same.ref,
+            "stable": same.ref,
+            "active_revision": new,
+            "stable_revision": new,
+            "history": [entry, *status.history][: ending.MOST_HISTORY],
+        }
+    )
+
+
+def _adopt(seen: Observed, now: datetime, same: Same) -> Decision:
+    status = adopted_status(seen, now, same)
+    ready = conditions.find(status.conditions, ConditionType.READY)
+    told: tuple[milestones.Milestone, ...] = ()
+    if ready is not None and ready.reason == Reason.SAME_CONTENT:
+        told = (milestones.adopted(seen.generation, ready.message),)
+    return Decision(milestones=told, again=True).with_status(status, _unmarked(seen))
+
+
+def _wait(seen: Observed, now: datetime, wait: Wait) -> Decision:
+    story = conditions.moving(
+        wait.reason,
+        wait.message,
+        Say("False", wait.reason, wait.message),
+        moves.still_serving(seen, seen.status),
+    )
+    status = _rest(seen, now, Phase.PENDING, story)
+    follow = wait.reason is Reason.TARGET_NOT_FOUND
+    return Decision(follow=follow).with_status(status, _unmarked(seen))
+
+
+def _refuse(seen: Observed, now: datetime, refuse: Refuse) -> Decision:
+    last = seen.status.rollout
+    if refuse.reason is Reason.QUARANTINED and last is not None and _is_last(seen, last):
+        kept = [
+            c.model_copy(update={"observed_generation": seen.generation})
+            for c in seen.status.conditions
+        ]
+        update = {"observed_generation": seen.generation, "conditions": kept}
+        return Decision().with_status(seen.status.model_copy(update=update), _unmarked(seen))
+    story = conditions.stopped(
+        refuse.reason,
+        refuse.message,
+        Say("False", refuse.reason, refuse.message),
+        moves.still_serving(seen, seen.status),
+    )
+    status = _rest(seen, now, Outcome.REFUSED, story)
+    told = (milestones.refused(seen.generation, refuse.reason, refuse.message),)
+    return Decision(milestones=told).with_status(status, _unmarked(seen))
+
+
+def _is_last(seen: Observed, last: Rollout) -> bool:
+    """The quarantined wish is the rollout that failed last: its own story says more."""
+    return last.to.revision == seen.spec.active_revision and seen.status.phase == last.outcome
+
+
+def _suspended(seen: Observed, now: datetime) -> Decision:
+    ready = conditions.find(seen.status.conditions, ConditionType.READY)
+    serving = moves.still_serving(seen, seen.status)
+    wished = seen.status.active_revision == seen.spec.active_revision
+    if ready is not None and ready.status == "True" and wished:
+        story = conditions.settled(ready.reason, ready.message, serving)
+    else:
+        message = (
+            f"by spec.suspend; {seen.spec.active_revision} is not looked at until it is lifted"
+        )
+        story = conditions.moving(
+            Reason.SUSPENDED, message, Say("False", Reason.SUSPENDED, message), serving
+        )
+    return Decision().with_status(_rest(seen, now, Phase.SUSPENDED, story), _unmarked(seen))
+
+
+def _rest(seen: Observed, now: datetime, phase: Phase | Outcome, story: Story) -> WorkflowStatus:
+    told = conditions.write(story, seen.status.conditions, now, seen.generation)
+    return seen.status.model_copy(
+        update={
+            "phase": phase.value,
+            "observed_generation": seen.generation,
+            "conditions": told,
+        }
+    )
+
+
+def _tokens_handled(seen: Observed) -> WorkflowStatus:
+    update = {"last_handled_retry": seen.retry, "last_handled_abort": seen.abort}
+    return seen.status.model_copy(update={k: v for k, v in update.items() if v is not None})
+
+
+def _unmarked(seen: Observed) -> WorkflowStatus:
+    """The status as it is in the cluster, before tokens were marked as handled."""
+    return seen.written or seen.status
+
+
+def _housekeeping(seen: Observed) -> Decision:
+    actions: list[Action] = [DeleteConfigMap(name) for name in seen.garbage]
+    actions += _surplus(seen)
+    status = _stable_noted(seen)
+    return Decision(tuple(actions)).with_status(status, seen.status)
+
+
+def _surplus(seen: Observed) -> list[Action]:
+    """Revisions of our own importer beyond the limit, oldest first; never one that has a role."""
+    status = seen.status
+    if status.phase != Outcome.PROMOTED or not seen.known_complete:
+        return []
+    needed = {seen.spec.active_revision, status.active_revision, status.stable_revision}
+    managed = sorted((k for k in seen.known if k.managed), key=lambda k: (k.created, k.name))
+    excess = len(managed) - max(seen.spec.revision_history_limit, 0)
+    free = [k for k in managed if k.name not in needed]
+    return [DeleteRevision(f"{seen.key.name}-{k.name}", k.uid) for k in free[: max(excess, 0)]]
+
+
+def _stable_noted(seen: Observed) -> WorkflowStatus:
+    """Serving says so when the stable revision's object is gone; nothing else changes (rule 12)."""
+    status = seen.status
+    serving = conditions.find(status.conditions, ConditionType.SERVING)
+    if status.stable is None or serving is None or not seen.known_complete:
+        return status
+    name = status.stable.revision
+    there = any(k.name == name for k in seen.known)
+    noted = serving.reason == Reason.STABLE_REVISION_DELETED
+    if there is not noted or serving.status != "True":
+        return status
+    message = f"{name} is proven and runs"
+    reason = Reason.CHECK_PASSED
+    if not there:
+        reason = Reason.STABLE_REVISION_DELETED
+        message = (
+            f"{name} runs, but WorkflowRevision {seen.key.name}-{name} was deleted. The way back "
+            "still works: its content is kept in the cluster"
+        )
+    told = [
+        c.model_copy(update={"reason": reason, "message": message}) if c is serving else c
+        for c in status.conditions
+    ]
+    return status.model_copy(update={"conditions": told})

@@ -1,0 +1,97 @@
+"""What every kind of target answers, whatever its API object looks like."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from belay.api.names import ANNOTATION_WORKFLOW
+from belay.core.pods import Pod, Trouble
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """How far a workload's own update of its pods is."""
+
+    done: bool
+    desired: int
+    updated: int
+    available: int
+    trouble: Trouble | None = None
+    """Why it makes no pods, such as a quota."""
+
+    @property
+    def told(self) -> str:
+        """For people: `2 of 3 pods`."""
+        return f"{min(self.updated, self.available)} of {self.desired} pods"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of target: where things are in its object, and its own rules of completion.
+
+    All functions are pure, over the raw API object.
+    """
+
+    api_version: str
+    kind: str
+    template: Callable[[Raw], Raw]
+    """The pod template."""
+    completion: Callable[[Raw], Completion]
+    unsupported: Callable[[Raw], str | None]
+    """Why a strategy of this object cannot be handled, or None."""
+    owner_of_new_pods: Callable[[Raw, list[Raw]], str | None]
+    """UID of the owner of the newest pods, of the workload's own objects with its template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a live pod template carries of Belay."""
+
+    digest: str
+    content_digest: str
+    revision: str
+    sources: frozenset[tuple[str, str, str, str]]
+    """(kind, object, key, path) of each file in the projected volume."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadView:
+    """One target as it was read. `raw` is None when it is not there."""
+
+    kind: Kind
+    name: str
+    raw: Raw | None
+    container: str | None
+    """Container that is delivered to; None when it cannot be told which."""
+    carried: Carried | None
+    template_hash: str
+    """Digest of the pod template without Belay's fields."""
+    changed_by: str
+    """Field manager, not ours, that last wrote the pod template."""
+    completion: Completion
+    pods: tuple[Pod, ...]
+    """Non-terminating pods of the newest template, where it is ours."""
+    single_claims: tuple[str, ...] = ()
+    """Claims of the template that one pod alone may mount (ReadWriteOncePod)."""
+
+    @property
+    def found(self) -> bool:
+        return self.raw is not None
+
+    @property
+    def uid(self) -> str:
+        return str(self.raw["metadata"]["uid"]) if self.raw else ""
+
+    @property
+    def consent(self) -> str | None:
+        """Name of the Workflow that may move this workload."""
+        metadata = self.raw["metadata"] if self.raw else {}
+        annotations = metadata.get("annotations") or {}
+        return annotations.get(ANNOTATION_WORKFLOW)
+
+    @property
+    def told(self) -> str:
+        """For people: `Deployment triage`."""
+        return f"{self.kind.kind} {self.name}"

@@ -1,0 +1,130 @@
+"""From a raw workload, its owned objects and its pods to a `WorkloadView`."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import rfc8785
+
+from belay.api.names import (
+    ANNOTATION_CONTENT_DIGEST,
+    ANNOTATION_CURRENT,
+    ANNOTATION_REVISION,
+    MANAGER_DELIVERY,
+    VOLUME,
+)
+from belay.api.workflow import Workload
+from belay.core.pods import read_pod
+from belay.core.workloads import KINDS
+from belay.core.workloads.base import Carried, Completion, Kind, Raw, WorkloadView
+
+DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
+_ADDED_BY_CONTROLLERS: Final = ("pod-template-hash", "controller-revision-hash")
+_OURS: Final = (ANNOTATION_CURRENT, ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION)
+
+
+def read_workload(
+    wanted: Workload, raw: Raw | None, owned: list[Raw], pods: Iterable[Raw]
+) -> WorkloadView:
+    """One target; `owned` are candidates for the owner of its newest pods, `pods` all its pods."""
+    kind = KINDS[wanted.api_version, wanted.kind]
+    if raw is None:
+        nothing = Completion(done=False, desired=0, updated=0, available=0)
+        return WorkloadView(kind, wanted.name, None, None, None, "", "", nothing, ())
+    template = kind.template(raw)
+    container = choose_container(wanted.container, template)
+    carried = read_carried(template)
+    newest = _newest_owner(kind, raw, owned) if carried else None
+    mine = [read_pod(pod, container) for pod in pods if newest and _owner(pod) == newest]
+    return WorkloadView(
+        kind=kind,
+        name=wanted.name,
+        raw=raw,
+        container=container,
+        carried=carried,
+        template_hash=template_hash(template),
+        changed_by=_last_foreign_manager(raw),
+        completion=kind.completion(raw),
+        pods=tuple(sorted((p for p in mine if not p.terminating), key=lambda p: p.name)),
+    )
+
+
+def _newest_owner(kind: Kind, raw: Raw, owned: list[Raw]) -> str | None:
+    """The owner of the newest pods; the workload's controller may lag behind its template."""
+    template = kind.template(raw)
+    wanted = (read_carried(template), template_hash(template))
+    fitting = [
+        o
+        for o in owned
+        if (read_carried(o["spec"]["template"]), template_hash(o["spec"]["template"])) == wanted
+    ]
+    return kind.owner_of_new_pods(raw, fitting)
+
+
+def choose_container(named: str | None, template: Raw) -> str | None:
+    """The container to deliver to: as named, by kubectl's default annotation, or the only one."""
+    names = [c["name"] for c in template["spec"]["containers"]]
+    default = (template.get("metadata") or {}).get("annotations", {}).get(DEFAULT_CONTAINER)
+    wanted = named or default or (names[0] if len(names) == 1 else None)
+    return wanted if wanted in names else None
+
+
+def read_carried(template: Raw) -> Carried | None:
+    """What the template carries of Belay; None unless annotations and volume are both there."""
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    volume = next((v for v in template["spec"].get("volumes") or [] if v["name"] == VOLUME), None)
+    try:
+        pointer = json.loads(annotations[ANNOTATION_CURRENT])
+        digest, content = str(pointer["digest"]), str(pointer["contentDigest"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if volume is None or annotations.get(ANNOTATION_CONTENT_DIGEST) != content:
+        return None
+    sources = frozenset(projected_files(volume))
+    return Carried(digest, content, annotations.get(ANNOTATION_REVISION, ""), sources)
+
+
+def projected_files(volume: Mapping[str, Any]) -> Iterable[tuple[str, str, str, str]]:
+    """(kind, object, key, path) of each file in a projected volume."""
+    for source in (volume.get("projected") or {}).get("sources") or []:
+        for kind, body in source.items():
+            for item in body.get("items") or []:
+                key = item.get("key") or (item.get("fieldRef") or {}).get("fieldPath") or ""
+                yield kind, str(body.get("name") or ""), str(key), str(item["path"])
+
+
+def template_hash(template: Raw) -> str:
+    """Digest of a pod template without Belay's fields."""
+    metadata = dict(template.get("metadata") or {})
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in _OURS}
+    metadata["annotations"] = annotations
+    labels = metadata.get("labels") or {}
+    metadata["labels"] = {k: v for k, v in labels.items() if k not in _ADDED_BY_CONTROLLERS}
+    metadata.pop("creationTimestamp", None)
+    spec = dict(template["spec"])
+    spec["volumes"] = [v for v in spec.get("volumes") or [] if v["name"] != VOLUME]
+    spec["containers"] = [_without_mount(c) for c in spec["containers"]]
+    return "sha256:" + hashlib.sha256(rfc8785.dumps({"m": metadata, "s": spec})).hexdigest()
+
+
+def _without_mount(container: Mapping[str, Any]) -> dict[str, Any]:
+    mounts = [m for m in container.get("volumeMounts") or [] if m["name"] != VOLUME]
+    return {**container, "volumeMounts": mounts}
+
+
+def _owner(pod: Raw) -> str | None:
+    owners = pod["metadata"].get("ownerReferences") or []
+    return next((str(o["uid"]) for o in owners if o.get("controller")), None)
+
+
+def _last_foreign_manager(raw: Raw) -> str:
+    """The manager, not ours, that most lately wrote under `spec.template`."""
+    entries = [
+        e
+        for e in raw["metadata"].get("managedFields") or []
+        if e.get("manager") != MANAGER_DELIVERY
+        and "f:template" in ((e.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    newest = max(entries, key=lambda e: str(e.get("time") or ""), default=None)
+    return str(newest["manager"]) if newest else ""
