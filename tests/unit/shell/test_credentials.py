@@ -5,12 +5,12 @@ import base64
 from typing import Any
 
 import pytest
+from tests.unit.shell.virtual_time import in_virtual_time
 
 from belay.api.check import HttpCheck
 from belay.shell.credentials import Credentials, Problem
 from belay.shell.errors import translate
 from belay.shell.resources import SECRETS, Resource
-from tests.unit.shell.virtual_time import in_virtual_time
 
 VALUE = "Bearer s3cr3t-c4n4ry"
 KIND = "belay.dev/check-credentials"

@@ -1,0 +1,222 @@
+"""One HTTP request of a check, to one pod, and what came of it.
+
+The pod is hostile until proven otherwise: one address, no names, no redirects, no cookies, no
+proxy, bounded in time and in bytes, and nothing that it says reaches a person.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv6Address
+from typing import Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from belay.api.check import Expect, HttpCheck, Method
+from belay.api.duration import seconds
+from belay.core.probe import Answer, Probe, Sample
+from belay.shell.credentials import Credentials, Problem
+from belay.shell.egress import Address, Guard, canonical
+
+MAX_BODY_READ: Final = 64 * 1024
+MAX_RECEIVED: Final = 3 * MAX_BODY_READ
+"""Bytes that one exchange may bring, status line, headers and chunk framing included."""
+MAX_GOT: Final = 256
+_GULP: Final = 16 * 1024
+_REQUEST_ROOM: Final = 128 * 1024
+
+Result = tuple[Answer, str]
+
+
+class _Socket(socket.socket):
+    """A socket that stops listening after `MAX_RECEIVED` bytes.
+
+    aiohttp bounds each header, but neither the number of 1xx answers nor what chunk framing costs.
+    """
+
+    left: int = MAX_RECEIVED
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        data = super().recv(min(bufsize, _GULP, self.left), flags) if self.left else b""
+        self.left -= len(data)
+        return data
+
+
+def _socket(info: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket whose send buffer takes any request whole.
+
+    So what a pod never reads is the kernel's to give up, and holds no descriptor of ours.
+    """
+    family, kind, protocol, _, _ = info
+    made = _Socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST_ROOM)
+    return made
+
+
+class _NoNames(AbstractResolver):
+    """Resolves nothing."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        raise OSError(f"probes resolve no names: {host}:{port} ({family})")
+
+    async def close(self) -> None:
+        pass
+
+
+def open_session(version: str) -> aiohttp.ClientSession:
+    """The session that all probes share; `version` is that of the operator.
+
+    A connection serves one request: one that was kept would tell of the pod as it was before, and
+    make a false failure of a restart.
+    """
+    connector = aiohttp.TCPConnector(
+        force_close=True,
+        limit=0,
+        resolver=_NoNames(),
+        use_dns_cache=False,
+        happy_eyeballs_delay=None,
+        socket_factory=_socket,
+    )
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        auto_decompress=False,
+        read_bufsize=_GULP,
+        skip_auto_headers=("Content-Type",),
+        headers={"User-Agent": f"belay-probe/{version}", "Accept-Encoding": "identity"},
+    )
+    session._retry_connection = False  # noqa: SLF001 - else a reset of a GET is hidden by a second try
+    return session
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAsker:
+    """Asks probes over HTTP. Never raises for what a pod, a check or a Secret holds."""
+
+    session: aiohttp.ClientSession
+    guard: Guard
+    credentials: Credentials
+    now: Callable[[], datetime]
+
+    async def __call__(self, probe: Probe) -> Sample:
+        answer, got = await self._asked(probe)
+        return Sample(answer, got if len(got) <= MAX_GOT else got[: MAX_GOT - 1] + "…", self.now())
+
+    async def _asked(self, probe: Probe) -> Result:
+        http = probe.check.http
+        if http is None:
+            return Answer.UNASKED, f'check "{probe.check.name}" is of no kind that is known here'
+        if not probe.address:
+            return Answer.UNASKED, f"pod {probe.pod} has no address yet"
+        if probe.port is None:
+            return Answer.UNASKED, f"port {http.port} is not declared by the container"
+        refusal = self.guard.refuse(probe.address, probe.port)
+        if refusal is not None:
+            return Answer.UNASKED, f"not dialled: {refusal}"
+        headers = await self.credentials.resolve(probe.namespace, http)
+        if isinstance(headers, Problem):
+            return Answer.UNASKED, headers.text
+        return await ask(probe, headers, self.session)
+
+
+async def ask(probe: Probe, headers: Mapping[str, str], session: aiohttp.ClientSession) -> Result:
+    """Send the one request of a probe that the guard let through, and judge the answer."""
+    http, address = probe.check.http, canonical(probe.address)
+    assert http is not None  # noqa: S101
+    assert address is not None  # noqa: S101
+    limit = seconds(probe.check.timeout)
+    heard: list[int] = []
+    try:
+        async with asyncio.timeout(limit):
+            return await _exchange(session, _request(http, address, probe.port, headers), heard)
+    except TimeoutError:
+        return Answer.NONE, _unfinished(heard, f"within {limit:g} s")
+    except aiohttp.ClientPayloadError:
+        return Answer.NONE, _unfinished(heard, "before the connection broke off")
+    except aiohttp.ServerDisconnectedError:
+        return Answer.NONE, "connection closed without an answer"
+    except (aiohttp.ClientResponseError, aiohttp.http.HttpProcessingError):
+        return Answer.WRONG, "something that is not plain HTTP (TLS, or headers beyond 8 KiB?)"
+    except OSError as error:
+        return Answer.NONE, _words(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    http: HttpCheck
+    url: URL
+    headers: Mapping[str, str]
+
+
+def _request(
+    http: HttpCheck, address: Address, port: int | None, headers: Mapping[str, str]
+) -> _Request:
+    host = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
+    url = URL(f"http://{host}:{port}{http.path}", encoded=True)
+    return _Request(http, url, {"Host": f"{host}:{port}", **headers})
+
+
+async def _exchange(session: aiohttp.ClientSession, request: _Request, heard: list[int]) -> Result:
+    """The whole exchange. The status goes into `heard` as soon as it is known."""
+    http = request.http
+    async with session.request(
+        http.method.value,
+        request.url,
+        headers=request.headers,
+        data=None if http.body is None else http.body.encode(),
+        allow_redirects=False,
+    ) as response:
+        heard.append(response.status)
+        if response.status not in http.expect.status:
+            return Answer.WRONG, f"{response.status} instead of {_listed(http.expect)}"
+        if http.method is Method.HEAD or response.status == 101:
+            return _matched(response.status, http.expect, b"")
+        return _matched(response.status, http.expect, await _body(response.content))
+
+
+async def _body(content: aiohttp.StreamReader) -> bytes:
+    """The first 64 KiB of a body."""
+    body = b""
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) >= MAX_BODY_READ:
+            break
+    return body[:MAX_BODY_READ]
+
+
+def _matched(status: int, expect: Expect, body: bytes) -> Result:
+    wanted = expect.body_contains
+    if wanted is None or wanted in body.decode(errors="replace"):
+        return Answer.RIGHT, str(status)
+    quoted = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in wanted[:100])
+    if len(wanted) > 100:
+        quoted += "…"
+    where = "first 64 KiB of the body do" if len(body) == MAX_BODY_READ else "body does"
+    return Answer.WRONG, f'{status}, but the {where} not contain "{quoted}"'
+
+
+def _listed(expect: Expect) -> str:
+    *most, last = (str(status) for status in expect.status)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _unfinished(heard: list[int], end: str) -> str:
+    """What to say of an answer that did not come to its end."""
+    if not heard:
+        return f"no answer {end}"
+    return f"{heard[0]}, but not the end of its body {end}"
+
+
+def _words(error: OSError) -> str:
+    """An error of the network without addresses: `connection refused`."""
+    if not error.errno:
+        return f"no connection ({type(error).__name__})"
+    return os.strerror(error.errno).lower().replace(" by peer", "")
