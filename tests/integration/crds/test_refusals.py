@@ -1,0 +1,204 @@
+"""What the API server must not store is refused, in words that say how to fix it."""
+
+from typing import Any
+
+import pytest
+from tests.integration.crds.conftest import Refusal
+from tests.integration.crds.samples import (
+    asking,
+    check,
+    full_revision,
+    revision,
+    target,
+    verified_by,
+    workflow,
+)
+
+DEPLOYMENT = {"kind": "Deployment", "name": "triage"}
+KEY = {"name": "triage", "key": "token"}
+
+
+def with_header(**header: Any) -> dict[str, Any]:
+    return asking(headers=[header])
+
+
+@pytest.mark.parametrize(
+    ("obj", "remedy"),
+    [
+        pytest.param(workflow("a" * 53), "at most 52 characters and no dots", id="name too long"),
+        pytest.param(workflow("a.b"), "at most 52 characters and no dots", id="name with a dot"),
+        pytest.param(
+            workflow(activeRevision="v-1"), "lower-case letters, digits and single dots",
+            id="revision with a hyphen",
+        ),
+        pytest.param(
+            workflow(activeRevision="V1"), "such as v3 or 2026.1", id="revision in capitals"
+        ),
+        pytest.param(
+            workflow(activeRevision="v" * 25), "may not be more than 24", id="revision too long"
+        ),
+        pytest.param(
+            workflow(target={"workloads": []}), "should have at least 1 item", id="no workload"
+        ),
+        pytest.param(
+            workflow(
+                target={"workloads": [{**DEPLOYMENT, "name": f"t{n}"} for n in range(9)]}
+            ),
+            "must have at most 8 items",
+            id="nine workloads",
+        ),
+        pytest.param(
+            workflow(target={"workloads": [DEPLOYMENT, DEPLOYMENT]}), "Duplicate value",
+            id="the same workload twice",
+        ),
+        pytest.param(
+            workflow(target={"workloads": [{"kind": "DaemonSet", "name": "triage"}]}),
+            'supported values: "Deployment"',
+            id="a kind that is not supported",
+        ),
+        *[
+            pytest.param(
+                workflow(target=target(mountPath=path)),
+                "write an absolute path",
+                id=f"mount path {path}",
+            )
+            for path in ("/etc/../root", "/etc/./belay", "/..", "etc/belay", "/etc//belay", "/a/")
+        ],
+        *[
+            pytest.param(
+                workflow(verification={"window": window}),
+                "write a duration from 0s to 24h, such as 30s",
+                id=f"window {window}",
+            )
+            for window in ("25h", "5 min", "-1s", "1d", "PT1M", "99999999999999h")
+        ],
+        pytest.param(
+            workflow(deadlines={"deliver": "0s"}), "write a duration from 1s to 24h",
+            id="deadline of nothing",
+        ),
+        pytest.param(
+            verified_by(check(period="1ms")), "write a duration from 100ms to 10m",
+            id="period too short",
+        ),
+        pytest.param(
+            verified_by(check(timeout="2m")), "write a duration from 50ms to 60s",
+            id="timeout too long",
+        ),
+        pytest.param(verified_by(check(), check()), "Duplicate value", id="the same check twice"),
+        pytest.param(verified_by({"name": "a"}), "say what to ask: set http", id="empty check"),
+        pytest.param(
+            verified_by(check(at=["Preview"], http={"port": 80, "service": "triage"})),
+            "leave out service, or take Preview out of at",
+            id="a Service in the preview",
+        ),
+        pytest.param(
+            verified_by(check(at=["Always"])), 'supported values: "Preview", "Gate"',
+            id="unknown stage",
+        ),
+        pytest.param(
+            verified_by(check(failureThreshold=0)), "greater than or equal to 1",
+            id="threshold of nothing",
+        ),
+        pytest.param(asking(port=0), "a port number from 1 to 65535", id="port 0"),
+        pytest.param(asking(port=65536), "a port number from 1 to 65535", id="port 65536"),
+        pytest.param(asking(port="-http"), "should match '^[a-z0-9]", id="port with a bad name"),
+        pytest.param(asking(path="healthz"), "begin the path with a slash", id="path"),
+        pytest.param(asking(path="/a b"), "percent-encoded", id="path with a space"),
+        pytest.param(asking(path="/a\r\nX: y"), "percent-encoded", id="path with a newline"),
+        pytest.param(asking(body="x" * 4097), "may not be more than 4096", id="body too long"),
+        pytest.param(
+            asking(expect={"status": [99]}), "greater than or equal to 100", id="status 99"
+        ),
+        pytest.param(
+            asking(expect={"status": []}), "should have at least 1 item", id="no status"
+        ),
+        pytest.param(
+            with_header(name="X-A", value="a\r\nX-B: b"), "on one line", id="header of two lines"
+        ),
+        pytest.param(
+            with_header(name="X A", value="a"), "without spaces and colons", id="header name"
+        ),
+        pytest.param(
+            with_header(name="content-length", value="1"), "Belay sets them", id="framing header"
+        ),
+        pytest.param(
+            with_header(name="X-A"), "set exactly one of value and valueFrom", id="no value"
+        ),
+        pytest.param(
+            with_header(name="X-A", value="a", valueFrom={"secretKeyRef": KEY}),
+            "set exactly one of value and valueFrom",
+            id="two values",
+        ),
+        pytest.param(
+            asking(headers=[{"name": "X-A", "value": "a"}, {"name": "X-A", "value": "b"}]),
+            "Duplicate value",
+            id="the same header twice",
+        ),
+        pytest.param(
+            workflow(activeRevison="v2"), 'unknown field "spec.activeRevison"', id="misspelt field"
+        ),
+    ],
+)  # fmt: skip
+def test_a_workflow_is_refused_with_its_remedy(
+    refusal: Refusal, obj: dict[str, Any], remedy: str
+) -> None:
+    assert remedy in refusal(obj)
+
+
+@pytest.mark.parametrize(
+    ("obj", "remedy"),
+    [
+        pytest.param(
+            revision("other-v1"), "must be <spec.workflowName>-<spec.revision>", id="other name"
+        ),
+        pytest.param(
+            revision("triage-v2"), "must be <spec.workflowName>-<spec.revision>", id="other version"
+        ),
+        pytest.param(
+            revision("triage-v-1", revision="v-1"), "a hyphen would make", id="hyphen"
+        ),
+        pytest.param(
+            revision("triage-v1.", revision="v1."), "such as v3 or 2026.1", id="dot at the end"
+        ),
+        pytest.param(
+            revision("a.b-v1", workflowName="a.b"), "hyphens, no dots", id="dot in the workflow"
+        ),
+        pytest.param(
+            revision(bindings=[{"name": "a"}]),
+            "set exactly one of secretKeyRef and configMapKeyRef",
+            id="binding to nothing",
+        ),
+        pytest.param(
+            revision(bindings=[{"name": "a", "secretKeyRef": KEY, "configMapKeyRef": KEY}]),
+            "set exactly one of secretKeyRef and configMapKeyRef",
+            id="binding to two",
+        ),
+        pytest.param(
+            revision(bindings=[{"name": "..", "secretKeyRef": KEY}]), "should match",
+            id="binding that climbs",
+        ),
+        pytest.param(
+            revision(definition="ä" * 460_801), "exceeds 900 KiB", id="definition too large"
+        ),
+        pytest.param(
+            revision(encoding="Gzip", definition="A" * 1_300_001), "may not be more than 1300000",
+            id="compressed definition too large",
+        ),
+        pytest.param(revision(digest="sha256:12"), "should be at least 71 chars", id="digest"),
+        pytest.param(revision(format="TOML"), 'supported values: "DifyDSL"', id="format"),
+    ],
+)  # fmt: skip
+def test_a_revision_is_refused_with_its_remedy(
+    refusal: Refusal, obj: dict[str, Any], remedy: str
+) -> None:
+    assert remedy in refusal(obj)
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["workflowName", "revision", "definition", "format", "mediaType", "digest", "contentDigest"],
+)
+def test_a_revision_needs(refusal: Refusal, field: str) -> None:
+    obj = full_revision()
+    del obj["spec"][field]
+    assert f"spec.{field}: Required value" in refusal(obj)
