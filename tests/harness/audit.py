@@ -1,7 +1,9 @@
 """Reads the API server's audit log: who asked for what, and what was answered."""
 
 import json
+import ssl
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+_MARK = "belay-audit-mark/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class AuditLog:
-    """The log of one API server.
+    """The log of an API server of the harness.
 
-    `touch` makes any call of its own with the given user agent. An answer reaches its client a
-    moment before it is logged: `entries` first waits until such a call is in the log.
+    An answer reaches its client a moment before it is logged. So each look at the log first makes
+    a call of its own and waits until that is in the log.
     """
 
     path: Path
-    touch: Callable[[str], object]
+    kubeconfig: Path
 
     def mark(self) -> int:
         """The place in the log where it ends now, for `since`."""
@@ -80,12 +83,23 @@ class AuditLog:
             if all(getattr(entry, name) == value for name, value in equal.items()) and keep(entry)
         ]
 
-    def _settle(self, seconds: float = 10) -> None:
+    def _settle(self) -> None:
         """Wait until everything that was answered before this moment is in the log."""
-        agent = f"belay-audit-mark/{uuid.uuid4()}"
+        agent = f"{_MARK}{uuid.uuid4()}"
         position = self.path.stat().st_size
-        self.touch(agent)
-        _await_text(self.path, agent.encode(), position, seconds)
+        self._call(agent)
+        _await_text(self.path, agent.encode(), position)
+
+    def _call(self, agent: str) -> None:
+        config = json.loads(self.kubeconfig.read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
+        tls.load_cert_chain(user["client-certificate"], user["client-key"])
+        request = urllib.request.Request(f"{cluster['server']}/version")
+        request.add_header("User-Agent", agent)
+        handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)]
+        with urllib.request.build_opener(*handlers).open(request, timeout=10) as answer:
+            answer.read()
 
     def _read(self, since: int) -> Iterator[Entry]:
         with self.path.open("rb") as file:
@@ -94,18 +108,18 @@ class AuditLog:
                 if not line.endswith(b"\n"):
                     return
                 entry = _parse(json.loads(line))
-                if not entry.user_agent.startswith("belay-audit-mark/"):
+                if not entry.user_agent.startswith(_MARK):
                     yield entry
 
 
-def _await_text(path: Path, text: bytes, position: int, seconds: float) -> None:
-    end = time.monotonic() + seconds
+def _await_text(path: Path, text: bytes, position: int) -> None:
+    end = time.monotonic() + 10
     with path.open("rb") as file:
         file.seek(position)
         seen = b""
         while text not in seen:
             if time.monotonic() > end:
-                raise TimeoutError(f"{path}: a call of ours did not appear within {seconds} s")
+                raise TimeoutError(f"{path}: a call of ours did not appear within 10 s")
             seen = seen[-len(text) :] + file.read()
             time.sleep(0.01)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness import binaries, images
+from tests.harness.audit import AuditLog
 from tests.harness.containers import Containerd
 from tests.harness.images import Image
 from tests.harness.local import LocalCluster
@@ -63,15 +64,23 @@ class Cluster:
         where = ["--namespace", namespace] if namespace else []
         self.kubectl("apply", "--server-side", *where, "--filename", "-", stdin=bundle)
 
+    def audit(self) -> AuditLog | None:
+        """The audit log; None where the harness does not run the API server."""
+        return AuditLog(self.audit_log, self.kubeconfig) if self.audit_log else None
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether `load_image` can reach the nodes; else the images have to be there already."""
+        return self.has_pods and (self.kind is Kind.KIND or self.state is not None)
+
     def load_image(self, image: Image) -> None:
         """Make an image known to the nodes, so that pods can use it without a registry."""
-        match self.kind:
-            case Kind.KIND:
-                run(["kind", "load", "image-archive", image.archive, "--name", _KIND_NAME])
-            case _ if self.state is not None and self.has_pods:
-                Containerd(self.state).load(image.archive)
-            case _:
-                say(f"  {self.kind}: {image.name} has to be on the nodes already")
+        if self.kind is Kind.KIND:
+            run(["kind", "load", "image-archive", image.archive, "--name", _KIND_NAME])
+        elif self.state is not None and self.has_pods:
+            Containerd(self.state).load(image.archive)
+        else:
+            raise SetupError(f"{self.kind}: {image.name} has to be on the nodes already")
 
     def to_json(self) -> str:
         """A text that `from_json` makes the same cluster of, in another process."""
@@ -122,7 +131,7 @@ def start(
             cluster = _kind()
         case Kind.EXISTING:
             cluster = _existing()
-    for make in load:
+    for make in load if cluster.takes_images else ():
         cluster.load_image(make())
     return cluster, _nothing if kind is Kind.EXISTING else _delete_kind
 

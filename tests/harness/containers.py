@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.harness import network
 from tests.harness.packages import cni_folder
 from tests.harness.processes import kill
-from tests.harness.setup import SetupError, run
+from tests.harness.setup import SetupError, locked, run
 
 SANDBOX_IMAGE = "localhost/pause:1"
 
@@ -71,8 +71,14 @@ Root = "{home}/runc"
         return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
     def load(self, archive: Path) -> None:
-        """Import an image archive; the images in it are there for pods afterwards."""
-        run(["ctr", "--address", self.socket, "--namespace", "k8s.io", "images", "import", archive])
+        """Make the image of an archive usable by pods; done already is not done again."""
+        stamp = self.state / "loaded" / archive.name.rpartition("-")[0]
+        with locked(stamp.with_suffix(".lock"), f"loading {archive.name}"):
+            if stamp.exists() and stamp.read_text() == archive.name:
+                return
+            ctr = ["ctr", "--address", str(self.socket), "--namespace", "k8s.io"]
+            run([*ctr, "images", "import", str(archive)])
+            stamp.write_text(archive.name)
 
     def sweep(self) -> None:
         """End every container and remove every trace; containerd itself has ended already."""

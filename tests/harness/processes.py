@@ -12,6 +12,9 @@ from pathlib import Path
 
 from tests.harness.setup import SetupError
 
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+"""Those that this very process started: it has to reap them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Processes:
@@ -41,6 +44,7 @@ class Processes:
                 env=_without_proxies(),
                 pass_fds=keep_open,
             )
+        _CHILDREN[process.pid] = process
         record = {"pid": process.pid, "started": _started(process.pid)}
         (self.folder / f"{name}.json").write_text(json.dumps(record))
 
@@ -92,12 +96,12 @@ def kill(pids: Sequence[int]) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Whether the process is there and no zombie; a zombie child of ours is reaped."""
-    try:
-        done, _ = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        done = 0
-    return done != pid and _started(pid) is not None
+    """Whether the process is there and no zombie; a child of ours is reaped."""
+    child = _CHILDREN.get(pid)
+    if child is not None and child.poll() is not None:
+        del _CHILDREN[pid]
+        return False
+    return _started(pid) is not None
 
 
 def _same_process(pid: int, started: str | None) -> bool:

@@ -1,0 +1,172 @@
+"""Options, markers and the one shared cluster of a test run."""
+
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.harness import cluster as clusters
+from tests.harness import images, kube
+from tests.harness.cluster import Cluster, Kind
+from tests.harness.setup import SetupError
+
+_SEED = pytest.StashKey[int]()
+_SHARED = pytest.StashKey["SharedCluster"]()
+
+
+class SharedCluster:
+    """One cluster for all processes of a run, started only when a collected test needs one.
+
+    Workers of pytest-xdist say that they need it by a file, and read it from another; the process
+    that the person started owns it.
+    """
+
+    def __init__(self, config: pytest.Config, kind: Kind, folder: Path) -> None:
+        self.kind = kind
+        self.folder = folder
+        self._config = config
+
+    def want(self) -> None:
+        """Say that a collected test needs the cluster."""
+        (self.folder / "wanted").touch()
+
+    def wanted(self) -> bool:
+        """Whether any process of the run needs the cluster."""
+        return (self.folder / "wanted").exists()
+
+    def get(self) -> Cluster:
+        """The running cluster; the owner starts it at the first call."""
+        told = self.folder / "cluster.json"
+        if not told.exists():
+            told.write_text(self._start().to_json())
+        return Cluster.from_json(told.read_text())
+
+    def _start(self) -> Cluster:
+        capture: Any = self._config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            try:
+                cluster, stop = clusters.start(self.kind, [images.base])
+            except SetupError as error:
+                pytest.exit(f"no cluster: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        self._config.add_cleanup(stop)
+        return cluster
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of design.md: which cluster, the whole matrix, a repeatable choice."""
+    group = parser.getgroup("belay")
+    group.addoption(
+        "--cluster",
+        choices=[kind.value for kind in Kind],
+        default=os.environ.get("CLUSTER") or None,
+        help="what to test against; default: CLUSTER, else local where possible",
+    )
+    group.addoption("--full", action="store_true", help="run the whole of sampled matrices")
+    group.addoption("--seed", type=int, help="the seed of a former run, to repeat its samples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle the seed and the run's folder: the owner's, in workers too."""
+    told: dict[str, Any] = getattr(config, "workerinput", {})
+    seed = config.getoption("seed")
+    config.stash[_SEED] = told.get("belay_seed", random.randrange(10**6) if seed is None else seed)
+    if "belay_run" in told:
+        folder = Path(told["belay_run"])
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="belay-tests-"))
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    kind = Kind(config.getoption("cluster") or clusters.default_kind())
+    config.stash[_SHARED] = SharedCluster(config, kind, folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand a worker of pytest-xdist what it shares with the others."""
+    node.workerinput["belay_seed"] = node.config.stash[_SEED]
+    node.workerinput["belay_run"] = str(node.config.stash[_SHARED].folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any) -> None:
+    """Start the cluster before the first test when a worker has said that it needs one."""
+    shared: SharedCluster = node.config.stash[_SHARED]
+    if shared.wanted():
+        shared.get()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Name what a second run needs to repeat this one."""
+    kind, seed = config.stash[_SHARED].kind, config.stash[_SEED]
+    return f"belay: cluster {kind} (started when needed), samples by --seed {seed}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what this run leaves out, with the reason."""
+    shared = config.stash[_SHARED]
+    no_pods = pytest.mark.skip(reason="needs real pods; a control plane alone has no kubelet")
+    not_full = pytest.mark.skip(reason="a part of the whole matrix: make test-full")
+    for item in items:
+        if item.get_closest_marker("full") and not config.getoption("full"):
+            item.add_marker(not_full)
+        elif item.get_closest_marker("pods") and shared.kind is Kind.CONTROL_PLANE:
+            item.add_marker(no_pods)
+        elif "cluster" in getattr(item, "fixturenames", ()):
+            shared.want()
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """The seed for choosing samples, the same in every process of a run."""
+    return request.config.stash[_SEED]
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """The cluster that all tests of this run share."""
+    return request.config.stash[_SHARED].get()
+
+
+@pytest.fixture(autouse=True)
+def _pods(request: pytest.FixtureRequest) -> None:
+    """A cluster that exists already may turn out to have no nodes."""
+    marked = request.node.get_closest_marker("pods")
+    if marked and not request.getfixturevalue("cluster").has_pods:
+        pytest.skip("needs real pods; this cluster has no nodes")
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of the test's own, under PodSecurity `restricted`."""
+    with kube.namespace(cluster) as name:
+        yield name
+
+
+class _Parts:
+    """How long the tests of each top folder took, over all processes."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.began = time.monotonic()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        part = report.nodeid.removeprefix("tests/").partition("/")[0]
+        self.seconds[part] += report.duration
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        shown = [f"{part} {spent / 60:.1f}" for part, spent in sorted(self.seconds.items())]
+        total = (time.monotonic() - self.began) / 60
+        if shown:
+            terminalreporter.write_sep("-", "minutes of testing, by part")
+            terminalreporter.write_line(f"{', '.join(shown)}; {total:.1f} by the clock")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Count the minutes where the reports of all processes come together."""
+    if not hasattr(session.config, "workerinput"):
+        session.config.pluginmanager.register(_Parts())
