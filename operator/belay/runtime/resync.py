@@ -7,19 +7,16 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from belay.core.keys import Key
 from belay.runtime.deliveries import Deliveries
 from belay.runtime.queue import Clock, Priority, WorkQueue
-from belay.runtime.stream import BackOff, key_of
+from belay.runtime.stream import COMPLAIN_EVERY, BackOff, Complaints, key_of
 from belay.shell.cluster import Cluster
-from belay.shell.errors import ApiError, NotFound, Unavailable
+from belay.shell.errors import ApiError, Gone, NotFound, Unavailable
 from belay.shell.resources import WORKFLOWS
 
 log = logging.getLogger(__name__)
-
-_COMPLAIN_EVERY: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ class Resync:
         self._settings = settings
         self._clock = clock
         self._cursor = Key("", "")
-        self._complained_at = float("-inf")
+        self._complain = Complaints(log)
         self._agreed_at = clock()
         self.trouble = "Workflows have not been listed yet"
         """Why it is not ready; empty when the first list was complete."""
@@ -114,15 +111,14 @@ class Resync:
         while True:
             try:
                 return await self._list()
-            except NotFound:
-                self._complain(f"the API server does not know {WORKFLOWS.plural}.belay.dev yet")
-                await back_off.pause()
-            except Unavailable as error:
-                self._complain(f"cannot list Workflows: {error}")
-                await back_off.pause(error.retry_after)
+            except (NotFound, Gone, Unavailable) as error:
+                self.trouble = f"Workflows cannot be listed: {error}"
+                wait = error.retry_after if isinstance(error, Unavailable) else 0.0
             except ApiError as error:
-                self._complain(f"cannot list Workflows: {error}")
-                await back_off.pause(_COMPLAIN_EVERY)
+                self.trouble = f"Workflows cannot be listed: {error}"
+                wait = COMPLAIN_EVERY
+            self._complain(self.trouble)
+            await back_off.pause(wait)
 
     async def _list(self) -> tuple[dict[Key, int], int]:
         """Versions of all Workflows, and that of the list; the oldest, of several."""
@@ -137,10 +133,3 @@ class Resync:
                     listed[key_of(metadata)] = int(metadata["resourceVersion"])
             ats.append(at)
         return listed, min(ats)
-
-    def _complain(self, words: str) -> None:
-        self.trouble = words
-        now = self._clock()
-        if now - self._complained_at >= _COMPLAIN_EVERY:
-            self._complained_at = now
-            log.warning("%s; still trying", words)

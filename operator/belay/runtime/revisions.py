@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from belay.api.names import LABEL_MANAGED
 from belay.core.keys import Key
-from belay.runtime.stream import BackOff, metadata_events
+from belay.runtime.stream import BackOff, Complaints, metadata_events
 from belay.shell.cluster import Cluster, Object
 from belay.shell.errors import ApiError, Gone
 from belay.shell.resources import REVISIONS
@@ -59,7 +59,7 @@ class Revisions:
                 followers.create_task(self._follow(namespace), name=f"revisions-{namespace}")
 
     async def _follow(self, namespace: str | None) -> None:
-        back_off = BackOff()
+        back_off, complain = BackOff(), Complaints(log)
         while True:
             try:
                 version = await self._list(namespace)
@@ -72,10 +72,9 @@ class Revisions:
                 ):
                     self._changed(kind, metadata)
             except Gone:
-                log.debug("the watch of revisions is too old; listing again")
                 await back_off.pause()
             except ApiError as error:
-                log.debug("cannot follow revisions: %s", error)
+                complain(f"revisions cannot be followed: {error}")
                 await back_off.pause()
 
     async def _list(self, namespace: str | None) -> str:

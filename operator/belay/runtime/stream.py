@@ -1,6 +1,7 @@
 """Endless metadata-only watches that outlive disconnects."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator
@@ -14,8 +15,23 @@ from belay.shell.resources import Resource
 
 ANY_VERSION: Final = "0"
 """Watch from whatever the API server's cache holds; what exists comes first, as ADDED."""
+COMPLAIN_EVERY: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
+
+
+class Complaints:
+    """Says why something does not work yet, at most every ten seconds."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._said_at = float("-inf")
+
+    def __call__(self, words: str) -> None:
+        now = time.monotonic()
+        if now - self._said_at >= COMPLAIN_EVERY:
+            self._said_at = now
+            self._log.warning("%s; still trying", words)
 
 
 class BackOff:

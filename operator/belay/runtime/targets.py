@@ -8,7 +8,7 @@ from typing import Final
 
 from belay.api.names import GROUP
 from belay.core.keys import Key
-from belay.runtime.stream import ANY_VERSION, BackOff, metadata_events
+from belay.runtime.stream import ANY_VERSION, BackOff, Complaints, metadata_events
 from belay.shell.cluster import Cluster, Object
 from belay.shell.errors import ApiError, Gone
 from belay.shell.resources import DEPLOYMENTS, PODS, Resource
@@ -84,7 +84,7 @@ class Targets:
             watch.cancel()
 
     async def _watch(self, resource: Resource, namespace: str) -> None:
-        back_off = BackOff()
+        back_off, complain = BackOff(), Complaints(log)
         while True:
             try:
                 events = metadata_events(self._cluster, resource, namespace, ANY_VERSION)
@@ -93,7 +93,7 @@ class Targets:
             except Gone:
                 await back_off.pause()
             except ApiError as error:
-                log.warning("cannot watch %s in %s: %s", resource.plural, namespace, error)
+                complain(f"{resource.plural} of {namespace} cannot be watched: {error}")
                 await back_off.pause()
 
     def _happened(self, namespace: str, names: set[str]) -> None:

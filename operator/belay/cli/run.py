@@ -1,0 +1,112 @@
+"""`belay run`: the operator itself."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from belay.api.names import DEFAULT_MOUNT_PATH
+from belay.runtime import app as operator
+from belay.runtime.config import Config, Election, LogFormat, LogLevel, new_identity
+from belay.runtime.leader import MakeReconciler
+from belay.runtime.logs import set_up
+from belay.runtime.resync import ResyncSettings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option("--namespace", "-n", envvar="BELAY_NAMESPACES",
+                     help="Serve this namespace only; may be given several times. Default: all."),
+    ] = None,
+    kubeconfig: Annotated[
+        str | None,
+        typer.Option(envvar="BELAY_KUBECONFIG",
+                     help="Path of a kubeconfig. Default: the pod's ServiceAccount, or kubectl's."),
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(envvar="BELAY_CONTEXT", help="Context of the kubeconfig.")
+    ] = None,
+    leader_election: Annotated[
+        bool,
+        typer.Option(envvar="BELAY_LEADER_ELECTION",
+                     help="Wait for a Lease before working, so that one process leads at a time."),
+    ] = True,
+    lease_name: Annotated[
+        str, typer.Option(envvar="BELAY_LEASE_NAME", help="Name of the Lease.")
+    ] = "belay",
+    lease_namespace: Annotated[
+        str | None,
+        typer.Option(envvar="BELAY_LEASE_NAMESPACE",
+                     help="Namespace of the Lease. Default: that of the pod or the context."),
+    ] = None,
+    identity: Annotated[
+        str | None,
+        typer.Option(envvar="BELAY_IDENTITY",
+                     help="Name of this process in the Lease; must be unique. Default: made up."),
+    ] = None,
+    health_address: Annotated[
+        str,
+        typer.Option(envvar="BELAY_HEALTH_ADDRESS",
+                     help="Address on which /livez, /readyz and /metrics are served."),
+    ] = "0.0.0.0",  # noqa: S104
+    health_port: Annotated[
+        int,
+        typer.Option(envvar="BELAY_HEALTH_PORT", min=0, max=65535,
+                     help="Port for these; 0 takes a free one and logs it."),
+    ] = 8080,
+    log_format: Annotated[
+        LogFormat, typer.Option(envvar="BELAY_LOG_FORMAT", help="How log lines look.")
+    ] = LogFormat.TEXT,
+    log_level: Annotated[
+        LogLevel, typer.Option(envvar="BELAY_LOG_LEVEL", help="Least serious lines to write.")
+    ] = LogLevel.INFO,
+    workers: Annotated[
+        int,
+        typer.Option(envvar="BELAY_WORKERS", min=1, max=256,
+                     help="Workflows that are worked on at once."),
+    ] = 32,
+    resync_seconds: Annotated[
+        float,
+        typer.Option(envvar="BELAY_RESYNC_SECONDS", min=1,
+                     help="Seconds between two lists that repair what events lost."),
+    ] = 60.0,
+    mount_path: Annotated[
+        list[str] | None,
+        typer.Option(envvar="BELAY_MOUNT_PATHS",
+                     help="Folder at or below which a Workflow may mount; may be given several "
+                     f"times. Default: {DEFAULT_MOUNT_PATH}."),
+    ] = None,
+) -> None:  # fmt: skip
+    """Run the operator until SIGTERM."""
+    set_up(log_format, log_level)
+    config = Config(
+        namespaces=tuple(namespace or ()),
+        kubeconfig=kubeconfig,
+        context=context,
+        election=Election(
+            enabled=leader_election,
+            lease_name=lease_name,
+            lease_namespace=lease_namespace,
+            identity=identity or new_identity(),
+        ),
+        health_address=health_address,
+        health_port=health_port,
+        log_format=log_format,
+        log_level=log_level,
+        workers=workers,
+        resync=ResyncSettings(period=resync_seconds),
+        mount_paths=tuple(mount_path or (DEFAULT_MOUNT_PATH,)),
+    )
+    raise typer.Exit(asyncio.run(operator.run(config, _reconciler())))
+
+
+def _reconciler() -> MakeReconciler:
+    from belay.runtime.reconciler import Reconciler  # noqa: PLC0415
+
+    return lambda parts: Reconciler(
+        parts.cluster, parts.config, parts.revisions, parts.targets, parts.metrics, parts.queue
+    )
