@@ -1,0 +1,1 @@
+"""Belay keeps AI workflows on a rope: immutable revisions, proven rollouts, automatic reverts."""

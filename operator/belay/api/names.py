@@ -27,7 +27,7 @@ VOLUME: Final = "belay"
 """The one projected volume that a delivery adds to a pod template."""
 POINTER_FILE: Final = "current.json"
 DEFAULT_MOUNT_PATH: Final = "/etc/belay"
-CREDENTIALS_SECRET_TYPE: Final = "belay.dev/check-credentials"
+CREDENTIALS_SECRET_TYPE: Final = "belay.dev/check-credentials"  # noqa: S105
 CREDENTIALS_ROLE: Final = "belay-check-credentials"
 
 MAX_DELIVERED_BYTES: Final = 900 * 1024

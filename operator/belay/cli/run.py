@@ -7,8 +7,8 @@ import typer
 
 from belay.api.names import DEFAULT_MOUNT_PATH
 from belay.runtime import app as operator
+from belay.runtime.assembly import make_reconciler
 from belay.runtime.config import Config, Election, LogFormat, LogLevel, new_identity
-from belay.runtime.leader import MakeReconciler
 from belay.runtime.logs import set_up
 from belay.runtime.resync import ResyncSettings
 
@@ -101,12 +101,4 @@ def run(  # noqa: PLR0913, PLR0917
         resync=ResyncSettings(period=resync_seconds),
         mount_paths=tuple(mount_path or (DEFAULT_MOUNT_PATH,)),
     )
-    raise typer.Exit(asyncio.run(operator.run(config, _reconciler())))
-
-
-def _reconciler() -> MakeReconciler:
-    from belay.runtime.reconciler import Reconciler  # noqa: PLC0415
-
-    return lambda parts: Reconciler(
-        parts.cluster, parts.config, parts.revisions, parts.targets, parts.metrics, parts.queue
-    )
+    raise typer.Exit(asyncio.run(operator.run(config, make_reconciler)))

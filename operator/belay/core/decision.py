@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from belay.api.check import Check
 from belay.api.status import WorkflowStatus
 from belay.core.milestones import Milestone
 from belay.core.probe import ProbePlan
@@ -14,7 +15,13 @@ class TryDelivery:
     """Dry-run the delivery on the server, and ask the live pods the baseline."""
 
     bodies: tuple[dict[str, Any], ...]
+    checks: tuple[Check, ...]
+    """Checks whose credentials must be there."""
     baseline: ProbePlan
+
+    @property
+    def told(self) -> str:
+        return "asking the server by a dry run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +30,20 @@ class EnsureConfigMap:
 
     body: dict[str, Any]
 
+    @property
+    def told(self) -> str:
+        return f"applying ConfigMap {self.body['metadata']['name']}"
+
 
 @dataclass(frozen=True, slots=True)
 class CreatePreview:
     """Create the preview pod; one that is there already is fine."""
 
     body: dict[str, Any]
+
+    @property
+    def told(self) -> str:
+        return f"creating the preview pod {self.body['metadata']['name']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +52,21 @@ class DeletePreview:
 
     name: str
 
+    @property
+    def told(self) -> str:
+        return f"deleting the preview pod {self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class ApplyTemplate:
     """Apply our fields of a workload's pod template; none of them withdraws the delivery."""
 
     body: dict[str, Any]
+
+    @property
+    def told(self) -> str:
+        verb = "delivering to" if "spec" in self.body else "withdrawing from"
+        return f"{verb} {self.body['kind']} {self.body['metadata']['name']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +75,10 @@ class DeleteConfigMap:
 
     name: str
 
+    @property
+    def told(self) -> str:
+        return f"deleting ConfigMap {self.name}, which nothing needs"
+
 
 @dataclass(frozen=True, slots=True)
 class DeleteRevision:
@@ -58,6 +86,10 @@ class DeleteRevision:
 
     name: str
     uid: str
+
+    @property
+    def told(self) -> str:
+        return f"deleting WorkflowRevision {self.name}, beyond revisionHistoryLimit"
 
 
 Action = (

@@ -15,7 +15,7 @@ from belay.core import proof
 from belay.core.attempt import attempt_digest
 from belay.core.decision import TryDelivery
 from belay.core.delivery import Delivery, config_map_name, template_patch
-from belay.core.observed import Observed, RevisionView
+from belay.core.observed import DamagedRevision, Observed, RevisionView
 from belay.core.pods import declared_ports
 from belay.core.workloads import WorkloadView
 
@@ -66,6 +66,8 @@ def gate(seen: Observed, *, released: bool) -> Gate:
     revision = seen.revision
     if revision is None:
         return Wait(Reason.REVISION_NOT_FOUND, _not_found(seen))
+    if isinstance(revision, DamagedRevision):
+        return _damaged(revision)
     objection = next(_first_objections(seen, revision), None)
     if objection is not None:
         return objection
@@ -85,10 +87,9 @@ def gate(seen: Observed, *, released: bool) -> Gate:
 
 def _first_objections(seen: Observed, revision: RevisionView) -> Iterator[Wait | Refuse]:
     """What stands against the revision itself, then against each target, in order."""
-    for of_revision in (_damaged, _replaced):
-        found = of_revision(seen, revision)
-        if found is not None:
-            yield found
+    replaced = _replaced(seen, revision)
+    if replaced is not None:
+        yield replaced
     for workload in seen.workloads:
         for of_workload in _OF_WORKLOADS:
             answer = of_workload(seen, workload)
@@ -150,13 +151,11 @@ def _not_found(seen: Observed) -> str:
     )
 
 
-def _damaged(seen: Observed, revision: RevisionView) -> Refuse | None:
-    del seen
-    if revision.damage is None:
-        return None
-    mismatch = "digest" in revision.damage.lower()
+def _damaged(revision: DamagedRevision) -> Refuse:
+    mismatch = revision.damage.startswith(("digest", "contentDigest"))
     reason = Reason.DIGEST_MISMATCH if mismatch else Reason.REVISION_INVALID
-    return Refuse(reason, f"WorkflowRevision {revision.spec.revision}: {revision.damage}")
+    message = f"WorkflowRevision {revision.name}: {revision.damage}. Publish it anew."
+    return Refuse(reason, message)
 
 
 def _replaced(seen: Observed, revision: RevisionView) -> Refuse | None:
@@ -330,4 +329,5 @@ def _declares(workload: WorkloadView, check: Check) -> bool:
 def _try(seen: Observed, revision: RevisionView) -> TryDelivery:
     delivery = delivery_of(seen, revision.ref)
     bodies = tuple(template_patch(w, delivery) for w in seen.workloads)
-    return TryDelivery(bodies, proof.plan(seen, Stage.GATE, "baseline"))
+    checks = tuple(seen.spec.verification.checks)
+    return TryDelivery(bodies, checks, proof.plan(seen, Stage.GATE, "baseline"))

@@ -16,14 +16,12 @@ from belay.core.workloads import WorkloadView
 
 @dataclass(frozen=True, slots=True)
 class RevisionView:
-    """A WorkflowRevision that was read and whose digests were computed anew."""
+    """A WorkflowRevision that was read, and whose digests were found to be right."""
 
     uid: str
     spec: WorkflowRevisionSpec
     content: str
     """The decoded definition."""
-    damage: str | None
-    """Why it cannot be used, such as a digest that does not fit; None when it is intact."""
 
     @property
     def ref(self) -> RevisionRef:
@@ -35,6 +33,14 @@ class RevisionView:
             format=self.spec.format,
             bindings=self.spec.bindings,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRevision:
+    """A WorkflowRevision that cannot be used, such as one whose digest does not fit."""
+
+    name: str
+    damage: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +108,9 @@ class Observed:
     known: tuple[KnownRevision, ...] = ()
     known_complete: bool = False
     """The list of known revisions is complete, so absence means something."""
-    revision: RevisionView | None = None
+    revision: RevisionView | DamagedRevision | None = None
     """The wanted revision, where it was looked for and is there."""
-    fallback: RevisionView | None = None
+    fallback: RevisionView | DamagedRevision | None = None
     """The stable revision's object, read only when its ConfigMap is missing."""
     workloads: tuple[WorkloadView, ...] = ()
     config_maps: Mapping[str, ConfigMapView] = field(default_factory=dict)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from belay.api.status import RevisionRef
 from belay.api.words import Phase
 from belay.core.decide import under_way, wish_changed
-from belay.core.delivery import config_map_name, preview_name
-from belay.core.observed import Observed
+from belay.core.delivery import preview_name
+from belay.core.gates import delivery_of
+from belay.core.moves import fallback, is_at
+from belay.core.observed import Observed, RevisionView
 from belay.core.settled import idle
 
 
@@ -49,11 +51,16 @@ def needs(seen: Observed) -> Needs:
 
 def contents(seen: Observed) -> tuple[RevisionRef, ...]:
     """The contents whose ConfigMaps matter now, once revision and workloads have been read."""
+    wanted: list[RevisionRef | None] = []
     rollout = under_way(seen)
-    wanted: list[RevisionRef | None] = [seen.revision.ref if seen.revision else None]
-    if rollout is not None:
-        wanted += [rollout.to, seen.status.stable]
-    elif seen.revision is not None:
-        wanted.append(seen.status.stable)
-    names = {config_map_name(seen.key.name, r.content_digest): r for r in wanted if r is not None}
-    return tuple(names.values())
+    if rollout is None or wish_changed(seen, rollout):
+        wanted.append(seen.revision.ref if isinstance(seen.revision, RevisionView) else None)
+    elif (rollout.phase is Phase.PREVIEWING and seen.preview is None) or (
+        rollout.phase is Phase.DELIVERING and not is_at(seen, delivery_of(seen, rollout.to))
+    ):
+        wanted.append(rollout.to)
+    stable = fallback(seen)
+    if rollout is not None and rollout.phase is Phase.REVERTING and stable is not None:
+        wanted.append(None if is_at(seen, stable) else stable.ref)
+    found = {r.content_digest: r for r in wanted if r is not None}
+    return tuple(found.values())

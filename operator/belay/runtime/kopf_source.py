@@ -17,7 +17,7 @@ import kopf
 
 from belay.core.keys import Key
 from belay.shell.login import read_login
-from belay.shell.resources import WORKFLOWS
+from belay.shell.resources import WORKFLOWS, Resource
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +43,17 @@ class KopfSource:
     """Delivers events from `start` to `stop`."""
 
     def __init__(
-        self, kubeconfig: str | None, context: str | None, namespaces: Collection[str]
+        self,
+        kubeconfig: str | None,
+        context: str | None,
+        namespaces: Collection[str] = (),
+        resource: Resource = WORKFLOWS,
     ) -> None:
+        """No `namespaces` means all of them."""
         self._kubeconfig = kubeconfig
         self._context = context
         self._namespaces = namespaces
+        self._resource = resource
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -93,7 +99,9 @@ class KopfSource:
         async def login(**_: Any) -> kopf.ConnectionInfo:
             return await _connection(self._kubeconfig, self._context)
 
-        @kopf.on.event(WORKFLOWS.group, WORKFLOWS.version, WORKFLOWS.plural, registry=registry)
+        kind = self._resource
+
+        @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)
         async def event(event: Mapping[str, Any], **_: Any) -> None:
             metadata = event["object"]["metadata"]
             key = Key(metadata["namespace"], metadata["name"])

@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv6Address
 from typing import Final
@@ -153,7 +153,7 @@ async def ask(probe: Probe, headers: Mapping[str, str], session: aiohttp.ClientS
 class _Request:
     http: HttpCheck
     url: URL
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
 
 
 def _request(

@@ -47,8 +47,7 @@ def source_of(seen: Observed, delivery: Delivery) -> RevisionView | None:
     """A revision that was read and has exactly these bytes."""
     for view in (seen.revision, seen.fallback):
         if (
-            view is not None
-            and view.damage is None
+            isinstance(view, RevisionView)
             and view.spec.content_digest == delivery.ref.content_digest
         ):
             return view

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import rfc8785
@@ -25,7 +25,7 @@ _OURS: Final = (ANNOTATION_CURRENT, ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISI
 
 
 def read_workload(
-    wanted: Workload, raw: Raw | None, owned: list[Raw], pods: Iterable[Raw]
+    wanted: Workload, raw: Raw | None, owned: Sequence[Raw], pods: Iterable[Raw]
 ) -> WorkloadView:
     """One target; `owned` are candidates for the owner of its newest pods, `pods` all its pods."""
     kind = KINDS[wanted.api_version, wanted.kind]
@@ -50,7 +50,7 @@ def read_workload(
     )
 
 
-def _newest_owner(kind: Kind, raw: Raw, owned: list[Raw]) -> str | None:
+def _newest_owner(kind: Kind, raw: Raw, owned: Sequence[Raw]) -> str | None:
     """The owner of the newest pods; the workload's controller may lag behind its template."""
     template = kind.template(raw)
     wanted = (read_carried(template), template_hash(template))
@@ -68,6 +68,14 @@ def choose_container(named: str | None, template: Raw) -> str | None:
     default = (template.get("metadata") or {}).get("annotations", {}).get(DEFAULT_CONTAINER)
     wanted = named or default or (names[0] if len(names) == 1 else None)
     return wanted if wanted in names else None
+
+
+def mounted_container(spec: Raw) -> str | None:
+    """The container of a pod spec that has our volume mounted."""
+    for container in spec["containers"]:
+        if any(m["name"] == VOLUME for m in container.get("volumeMounts") or []):
+            return str(container["name"])
+    return None
 
 
 def read_carried(template: Raw) -> Carried | None:

@@ -1,0 +1,34 @@
+"""How a reconciler is put together from the parts of the machine."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from belay.core.keys import Key
+from belay.runtime.leader import Parts
+from belay.runtime.queue import Priority
+from belay.runtime.reconciler import Reconciler
+from belay.shell.act import Senses
+from belay.shell.credentials import Credentials
+from belay.shell.egress import Guard
+from belay.shell.http_check import HttpAsker, open_session
+from belay.shell.prober import Prober
+from belay.shell.recorder import Recorder
+
+
+def make_reconciler(parts: Parts) -> Reconciler:
+    """A reconciler with its senses. Needs a running event loop."""
+
+    def wake(key: Key) -> None:
+        parts.queue.add(key, Priority.MOVING)
+
+    session = open_session(version("belay"))
+    credentials = Credentials(parts.cluster)
+    asker = HttpAsker(session, Guard(), credentials, _now)
+    prober = Prober(asker, wake, now=_now, on_sample=parts.metrics.check)
+    recorder = Recorder(parts.cluster, parts.config.election.identity)
+    recorder.start()
+    return Reconciler(parts, Senses(prober, credentials, session), recorder)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

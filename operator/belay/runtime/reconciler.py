@@ -1,0 +1,215 @@
+"""One turn over one Workflow: observe, decide, act, write, until there is nothing left to do."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from pydantic import ValidationError
+
+from belay.api.names import API_VERSION, MANAGER_STATUS
+from belay.api.status import Rollout, WorkflowStatus
+from belay.api.words import Outcome
+from belay.core import milestones
+from belay.core.decide import decide, under_way
+from belay.core.decision import Decision
+from belay.core.keys import Key
+from belay.core.observed import KnownRevision, Observed
+from belay.runtime.leader import Parts
+from belay.shell.act import Senses, act
+from belay.shell.cluster import Object
+from belay.shell.observe import Observer, Watched
+from belay.shell.recorder import Recorder
+from belay.shell.resources import WORKFLOWS
+from belay.shell.revisions import RevisionCache
+from belay.shell.turn import Turn
+
+log = logging.getLogger(__name__)
+
+MOST_STEPS: Final = 24
+"""Steps in one turn; a rollout takes fewer, so more are a mistake of ours and wait a moment."""
+PAUSE: Final = 1.0
+STILL_NEWS: Final = timedelta(minutes=10)
+"""How old an outcome may be to be told again after a restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The phase that this process looks at, and since when."""
+
+    at: str
+    since: datetime
+
+
+class Reconciler:
+    """The machine's one moving part: `reconcile` is called by the workers, key by key."""
+
+    def __init__(self, parts: Parts, senses: Senses, recorder: Recorder) -> None:
+        self._parts = parts
+        self._senses = senses
+        self._recorder = recorder
+        self._looks: dict[Key, _Look] = {}
+        self._observer = Observer(
+            RevisionCache(), self._watched, allowed_mounts=parts.config.mount_paths
+        )
+
+    async def reconcile(self, key: Key) -> float | None:
+        """One turn; seconds until the next look, or None where an event will call for it."""
+        turn = Turn(self._parts.cluster, key)
+        for _ in range(MOST_STEPS):
+            seen = await self._observe(turn)
+            if seen is None:
+                self.forget(key)
+                return None
+            decision = decide(seen, _now())
+            turn.failure = None
+            if not await self._carry_out(turn, seen, decision):
+                continue
+            if not decision.again:
+                return self._wait(key, seen, decision)
+        log.warning("a turn took more than %d steps", MOST_STEPS, extra={"workflow": str(key)})
+        return PAUSE
+
+    def forget(self, key: Key) -> None:
+        """The Workflow is gone: nothing of it stays in this process."""
+        self._senses.prober.forget(key)
+        self._parts.targets.unfollow(key)
+        self._parts.metrics.state.drop(key)
+        self._looks.pop(key, None)
+
+    async def close(self) -> None:
+        await self._senses.close()
+        await self._recorder.close()
+
+    async def _observe(self, turn: Turn) -> Observed | None:
+        try:
+            seen = await self._observer.observe(turn)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            log.error(  # noqa: TRY400
+                "no valid Workflow: %s: %s", place, first["msg"], extra={"workflow": str(turn.key)}
+            )
+            return None
+        if seen is not None:
+            self._note(seen)
+        return seen
+
+    def _note(self, seen: Observed) -> None:
+        """What the metrics and the events of this process do not know yet."""
+        self._parts.metrics.state.put(seen.key, seen.spec.active_revision, seen.status)
+        rollout = seen.status.rollout
+        if rollout is None:
+            return
+        if rollout.ended_at is None or _now() - rollout.ended_at < STILL_NEWS:
+            told = milestones.of(rollout, seen.status.stable)
+            self._recorder.tell(seen.key, seen.uid, told, _now())
+
+    async def _carry_out(self, turn: Turn, seen: Observed, decision: Decision) -> bool:
+        """False where an action was refused, so that nothing was written and `decide` goes on."""
+        self._senses.prober.pursue(seen.key, decision.probes)
+        for action in decision.actions:
+            log.info("%s", action.told, extra=_fields(seen.key, under_way(seen)))
+        turn.failure = await act(turn, decision.actions, self._senses)
+        if turn.failure is not None:
+            log.warning(
+                "refused: %s", turn.failure.message, extra=_fields(seen.key, under_way(seen))
+            )
+            return False
+        if decision.status is not None:
+            await self._write(turn, seen, decision.status)
+        self._recorder.tell(seen.key, seen.uid, decision.milestones, _now())
+        return True
+
+    async def _write(self, turn: Turn, seen: Observed, status: WorkflowStatus) -> None:
+        """The whole status, on the very object that was read: a newer wish makes it a Conflict."""
+        raw = await turn.get(WORKFLOWS, seen.key.name)
+        assert raw is not None  # noqa: S101
+        answer = await turn.cluster.apply(
+            WORKFLOWS,
+            _status_body(seen.key, raw, status),
+            manager=MANAGER_STATUS,
+            subresource="status",
+            force=True,
+        )
+        turn.put(WORKFLOWS, answer)
+        self._tell(seen, status)
+        before = under_way(seen)
+        ended = status.rollout
+        if before is not None and ended is not None and ended.outcome is not None:
+            turn.ended = True
+            self._measure(ended, ended.outcome)
+
+    def _tell(self, seen: Observed, status: WorkflowStatus) -> None:
+        if status.phase == seen.status.phase:
+            return
+        ready = next((c for c in status.conditions if c.type == "Ready"), None)
+        extra = _fields(seen.key, status.rollout) | {
+            "phase": status.phase,
+            "reason": ready.reason if ready else "",
+        }
+        log.info("%s: %s", status.phase, ready.message if ready else "", extra=extra)
+
+    def _measure(self, rollout: Rollout, outcome: Outcome) -> None:
+        ended = rollout.ended_at or rollout.phase_started_at
+        parts = {"total": ended - rollout.started_at}
+        if rollout.activated_at is not None:
+            parts["activation"] = rollout.activated_at - rollout.started_at
+        for part, took in parts.items():
+            self._parts.metrics.rollout_part(outcome, part, took.total_seconds())
+
+    def _wait(self, key: Key, seen: Observed, decision: Decision) -> float | None:
+        if decision.follow:
+            names = frozenset(w.name for w in seen.spec.target.workloads)
+            self._parts.targets.follow(key, key.namespace, names)
+        else:
+            self._parts.targets.unfollow(key)
+        return decision.requeue.total_seconds() if decision.requeue is not None else None
+
+    def _watched(self, key: Key, status: WorkflowStatus) -> Watched:
+        prober = self._senses.prober
+        known = tuple(
+            KnownRevision(name, meta.uid, meta.managed, meta.created)
+            for name, meta in sorted(self._parts.revisions.known(key).items())
+        )
+        return Watched(
+            known=known,
+            known_complete=self._parts.revisions.listed.is_set(),
+            tallies=prober.tallies(key),
+            session=prober.session(key) or "",
+            looking_since=self._look(key, status),
+        )
+
+    def _look(self, key: Key, status: WorkflowStatus) -> datetime | None:
+        rollout = status.rollout
+        if rollout is None or rollout.outcome is not None:
+            self._looks.pop(key, None)
+            return None
+        at = f"{rollout.id}/{rollout.phase}/{rollout.suspended_at}"
+        look = self._looks.get(key)
+        if look is None or look.at != at:
+            look = self._looks[key] = _Look(at, _now())
+        return look.since
+
+
+def _status_body(key: Key, raw: Object, status: WorkflowStatus) -> Object:
+    metadata = raw["metadata"]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Workflow",
+        "metadata": {
+            "name": key.name,
+            "namespace": key.namespace,
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        },
+        "status": status.to_api(),
+    }
+
+
+def _fields(key: Key, rollout: Rollout | None) -> dict[str, str]:
+    return {"workflow": str(key), "rollout": rollout.id if rollout else ""}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

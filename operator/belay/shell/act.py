@@ -1,0 +1,193 @@
+"""Act: carry out what was decided. Writes only, each idempotent and guarded by a uid.
+
+What the server refuses for good comes back as a `Refusal`, for `decide` to think about; what may
+pass by itself (`Unavailable`) or was seen too late (`Conflict`) is raised.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import aiohttp
+
+from belay.api.check import Check
+from belay.api.names import MANAGER_DELIVERY
+from belay.api.status import Baseline
+from belay.api.words import Reason, Verdict
+from belay.core.decision import (
+    Action,
+    ApplyTemplate,
+    CreatePreview,
+    DeleteConfigMap,
+    DeletePreview,
+    DeleteRevision,
+    EnsureConfigMap,
+    TryDelivery,
+)
+from belay.core.delivery import PREVIEW_GRACE
+from belay.core.observed import DryRun, Refusal
+from belay.core.probe import Answer, Probe, Sample
+from belay.shell.credentials import Credentials, Problem
+from belay.shell.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    FieldConflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unavailable,
+    is_uid_mismatch,
+)
+from belay.shell.prober import Prober
+from belay.shell.resources import CONFIG_MAPS, PODS, REVISIONS, WORKLOADS, Resource
+from belay.shell.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """How pods are asked."""
+
+    prober: Prober
+    credentials: Credentials
+    session: aiohttp.ClientSession
+
+    async def close(self) -> None:
+        await self.prober.close()
+        await self.session.close()
+
+
+async def act(turn: Turn, actions: tuple[Action, ...], senses: Senses) -> Refusal | None:
+    """All actions side by side; the first refusal, in their order. Raises `ApiError`."""
+    results = await asyncio.gather(
+        *(_act(turn, action, senses) for action in actions), return_exceptions=True
+    )
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return next((r for r in results if isinstance(r, Refusal)), None)
+
+
+async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
+    match action:
+        case TryDelivery():
+            turn.dry_run = await _try(turn, action, senses)
+        case EnsureConfigMap(body):
+            return await _apply(turn, CONFIG_MAPS, body)
+        case ApplyTemplate(body):
+            return await _apply(turn, WORKLOADS[body["apiVersion"], body["kind"]], body)
+        case CreatePreview(body):
+            return await _create_preview(turn, body)
+        case DeletePreview(name):
+            await _gone(turn, PODS, name, grace=PREVIEW_GRACE)
+        case DeleteConfigMap(name):
+            await _gone(turn, CONFIG_MAPS, name)
+        case DeleteRevision(name, uid):
+            await _gone(turn, REVISIONS, name, uid=uid)
+        case _:
+            assert_never(action)
+    return None
+
+
+async def _apply(turn: Turn, resource: Resource, body: dict[str, Any]) -> Refusal | None:
+    name = body["metadata"]["name"]
+    try:
+        turn.put(resource, await turn.cluster.apply(resource, body, manager=MANAGER_DELIVERY))
+    except ApiError as error:
+        turn.forget(resource, name)
+        return refusal(error, f"{resource.kind} {name}")
+    return None
+
+
+async def _create_preview(turn: Turn, body: dict[str, Any]) -> Refusal | None:
+    name = body["metadata"]["name"]
+    try:
+        turn.put(PODS, await turn.cluster.create(PODS, turn.key.namespace, body))
+    except AlreadyExists:
+        turn.forget(PODS, name)
+    except ApiError as error:
+        return refusal(error, f"the preview pod {name}")
+    return None
+
+
+async def _gone(
+    turn: Turn, resource: Resource, name: str, *, uid: str | None = None, grace: int | None = None
+) -> None:
+    try:
+        await turn.cluster.delete(resource, turn.key.namespace, name, uid=uid, grace=grace)
+    except (NotFound, Conflict):
+        return
+    finally:
+        turn.forget(resource, name)
+
+
+async def _try(turn: Turn, action: TryDelivery, senses: Senses) -> DryRun:
+    refusals, answers = await asyncio.gather(
+        asyncio.gather(
+            *(_dry_run(turn, body) for body in action.bodies),
+            *(_credentials(turn, check, senses) for check in action.checks),
+        ),
+        senses.prober.ask_once(action.baseline),
+    )
+    return DryRun(next((r for r in refusals if r is not None), None), _baseline(answers))
+
+
+async def _credentials(turn: Turn, check: Check, senses: Senses) -> Refusal | None:
+    if check.http is None:
+        return None
+    found = await senses.credentials.resolve(turn.key.namespace, check.http)
+    if isinstance(found, Problem):
+        return Refusal(Reason.CHECK_CREDENTIALS, f'check "{check.name}": {found.text}')
+    return None
+
+
+async def _dry_run(turn: Turn, body: dict[str, Any]) -> Refusal | None:
+    resource = WORKLOADS[body["apiVersion"], body["kind"]]
+    try:
+        await turn.cluster.apply(resource, body, manager=MANAGER_DELIVERY, dry_run=True)
+    except ApiError as error:
+        found = refusal(error, f"{resource.kind} {body['metadata']['name']}")
+        denied = found.reason is not Reason.DELIVERY_CONFLICT
+        return Refusal(Reason.DELIVERY_DENIED, found.message) if denied else found
+    return None
+
+
+def refusal(error: ApiError, what: str) -> Refusal:
+    """What the server said, for people. Raises `error` where another look or try may help."""
+    match error:
+        case FieldConflict():
+            fields = "; ".join(str(c.get("message")) for c in error.causes[:3])
+            message = (
+                f"{what}: another manager owns fields that the delivery needs ({fields}). "
+                "Nothing is forced: let its owner give them up"
+            )
+            return Refusal(Reason.DELIVERY_CONFLICT, message[:1024])
+        case Unavailable() | Conflict() | NotFound():
+            raise error
+        case Invalid() if is_uid_mismatch(error):
+            raise Conflict(error.code, error.reason, error.message, error.causes)
+        case Forbidden() if "exceeded quota" in error.message:
+            reason = Reason.ENVIRONMENT_QUOTA
+        case Forbidden():
+            reason = Reason.ENVIRONMENT_FORBIDDEN
+        case _:
+            reason = Reason.ENVIRONMENT_CONFIGURATION
+    return Refusal(reason, f"{what}: {error.message}"[:1024])
+
+
+_VERDICTS = {
+    Answer.RIGHT: Verdict.PASS,
+    Answer.WRONG: Verdict.FAIL,
+    Answer.NONE: Verdict.INCONCLUSIVE,
+    Answer.UNASKED: Verdict.INCONCLUSIVE,
+}
+
+
+def _baseline(answers: tuple[tuple[Probe, Sample], ...]) -> tuple[Baseline, ...]:
+    """One line a check: Fail where any live pod answered wrong; else it counts as healthy."""
+    worst: dict[str, Baseline] = {}
+    for probe, sample in answers:
+        name, verdict = probe.check.name, _VERDICTS[sample.answer]
+        if name not in worst or verdict is Verdict.FAIL:
+            worst[name] = Baseline(check=name, verdict=verdict, got=sample.got[:256])
+    return tuple(worst.values())

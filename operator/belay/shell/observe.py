@@ -1,0 +1,203 @@
+"""Observe: read what one pass needs, and nothing else."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY
+from belay.api.status import RevisionRef, WorkflowStatus
+from belay.api.workflow import Preview, WorkflowSpec, Workload
+from belay.core import reading
+from belay.core.delivery import config_map_name
+from belay.core.keys import Key
+from belay.core.observed import (
+    ConfigMapView,
+    DamagedRevision,
+    KnownRevision,
+    Observed,
+    RevisionView,
+    ServiceView,
+)
+from belay.core.pods import Pod, read_pod
+from belay.core.probe import Tally
+from belay.core.workloads import WorkloadView
+from belay.core.workloads.reading import mounted_container, read_workload
+from belay.shell.cluster import Object
+from belay.shell.content import read_config_map, unused_config_maps
+from belay.shell.resources import (
+    CLAIMS,
+    CONFIG_MAPS,
+    PODS,
+    REPLICA_SETS,
+    WORKFLOWS,
+    WORKLOADS,
+)
+from belay.shell.revisions import RevisionCache
+from belay.shell.services import behind_service
+from belay.shell.turn import Turn
+
+SELECTOR_OPERATORS = {"In": "in", "NotIn": "notin"}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What this process knows of a Workflow besides the cluster."""
+
+    known: tuple[KnownRevision, ...] = ()
+    known_complete: bool = False
+    tallies: tuple[Tally, ...] = ()
+    session: str = ""
+    looking_since: datetime | None = None
+
+
+Watching = Callable[[Key, WorkflowStatus], Watched]
+
+
+class Observer:
+    """Reads the cluster for `decide`."""
+
+    def __init__(
+        self, revisions: RevisionCache, watching: Watching, allowed_mounts: tuple[str, ...]
+    ) -> None:
+        self._revisions = revisions
+        self._watching = watching
+        self._allowed_mounts = allowed_mounts
+
+    async def observe(self, turn: Turn) -> Observed | None:
+        """One Workflow as it is now; None when it is gone or going.
+
+        Raises `ApiError`, and `pydantic.ValidationError` for what is no valid Workflow.
+        """
+        raw = await turn.get(WORKFLOWS, turn.key.name)
+        if raw is None or "deletionTimestamp" in raw["metadata"]:
+            return None
+        seen = self._itself(turn, raw)
+        needs = reading.needs(seen)
+        revision, preview, workloads = await asyncio.gather(
+            self._revision(turn, seen.spec.active_revision if needs.revision else None),
+            self._preview(turn, needs.preview),
+            self._workloads(turn, seen, needs),
+        )
+        seen = replace(seen, revision=revision, preview=preview, workloads=workloads)
+        services = await self._services(turn, seen) if needs.pods else {}
+        seen = replace(seen, services=services)
+        found = await asyncio.gather(*(self._content(turn, r) for r in reading.contents(seen)))
+        seen = replace(seen, config_maps={view.name: view for view in found if view is not None})
+        if needs.fallback and not seen.config_maps and seen.status.stable is not None:
+            seen = replace(seen, fallback=await self._revision(turn, seen.status.stable.revision))
+        if turn.ended:
+            seen = replace(seen, garbage=await unused_config_maps(turn, seen))
+        return seen
+
+    def _itself(self, turn: Turn, raw: Object) -> Observed:
+        metadata = raw["metadata"]
+        annotations = metadata.get("annotations") or {}
+        status = WorkflowStatus.model_validate(raw.get("status") or {})
+        watched = self._watching(turn.key, status)
+        return Observed(
+            key=turn.key,
+            uid=metadata["uid"],
+            generation=int(metadata["generation"]),
+            spec=WorkflowSpec.model_validate(raw["spec"]),
+            status=status,
+            retry=_token(annotations.get(ANNOTATION_RETRY)),
+            abort=_token(annotations.get(ANNOTATION_ABORT)),
+            known=watched.known,
+            known_complete=watched.known_complete,
+            tallies=watched.tallies,
+            session=watched.session,
+            looking_since=watched.looking_since,
+            dry_run=turn.dry_run,
+            failure=turn.failure,
+            allowed_mounts=self._allowed_mounts,
+        )
+
+    async def _revision(
+        self, turn: Turn, revision: str | None
+    ) -> RevisionView | DamagedRevision | None:
+        if revision is None:
+            return None
+        return await self._revisions.read(turn, f"{turn.key.name}-{revision}")
+
+    async def _preview(self, turn: Turn, name: str | None) -> Pod | None:
+        raw = await turn.get(PODS, name) if name is not None else None
+        return read_pod(raw, mounted_container(raw["spec"])) if raw is not None else None
+
+    async def _workloads(
+        self, turn: Turn, seen: Observed, needs: reading.Needs
+    ) -> tuple[WorkloadView, ...]:
+        if not needs.workloads:
+            return ()
+        claims = needs.claims and seen.spec.verification.preview is Preview.POD
+        return tuple(
+            await asyncio.gather(
+                *(_workload(turn, w, needs.pods, claims) for w in seen.spec.target.workloads)
+            )
+        )
+
+    async def _services(self, turn: Turn, seen: Observed) -> dict[str, ServiceView]:
+        checks = [c for c in seen.spec.verification.checks if c.http and c.http.service]
+        views = await asyncio.gather(*(behind_service(turn, c) for c in checks))
+        return {check.name: view for check, view in zip(checks, views, strict=True)}
+
+    async def _content(self, turn: Turn, ref: RevisionRef) -> ConfigMapView | None:
+        name = config_map_name(turn.key.name, ref.content_digest)
+        raw = await turn.get(CONFIG_MAPS, name)
+        return read_config_map(raw, ref) if raw is not None else None
+
+
+async def _workload(turn: Turn, wanted: Workload, pods: bool, claims: bool) -> WorkloadView:
+    raw = await turn.get(WORKLOADS[wanted.api_version, wanted.kind], wanted.name)
+    owned: list[Object] = []
+    all_pods: list[Object] = []
+    if raw is not None and pods:
+        labels = label_selector(raw["spec"].get("selector") or {})
+        namespace = turn.key.namespace
+        owned, all_pods = await asyncio.gather(
+            turn.cluster.list(REPLICA_SETS, namespace, labels=labels),
+            turn.cluster.list(PODS, namespace, labels=labels),
+        )
+        owned = [o for o in owned if _is_owned(o, raw)]
+    view = read_workload(wanted, raw, owned, all_pods)
+    if raw is not None and claims:
+        return replace(view, single_claims=await _single_claims(turn, view))
+    return view
+
+
+async def _single_claims(turn: Turn, workload: WorkloadView) -> tuple[str, ...]:
+    assert workload.raw is not None  # noqa: S101
+    spec = workload.kind.template(workload.raw)["spec"]
+    names = [
+        v["persistentVolumeClaim"]["claimName"]
+        for v in spec.get("volumes") or []
+        if "persistentVolumeClaim" in v
+    ]
+    found = await asyncio.gather(*(turn.get(CLAIMS, name) for name in names))
+    return tuple(
+        name
+        for name, claim in zip(names, found, strict=True)
+        if claim and "ReadWriteOncePod" in (claim["spec"].get("accessModes") or [])
+    )
+
+
+def label_selector(selector: Object) -> str:
+    """A metav1.LabelSelector in the query's own language."""
+    parts = [f"{k}={v}" for k, v in (selector.get("matchLabels") or {}).items()]
+    for one in selector.get("matchExpressions") or []:
+        key, operator = one["key"], one["operator"]
+        if operator in SELECTOR_OPERATORS:
+            parts.append(f"{key} {SELECTOR_OPERATORS[operator]} ({','.join(one['values'])})")
+        else:
+            parts.append(key if operator == "Exists" else f"!{key}")
+    return ",".join(parts)
+
+
+def _is_owned(candidate: Object, owner: Object) -> bool:
+    references: Iterable[Object] = candidate["metadata"].get("ownerReferences") or []
+    return any(r.get("uid") == owner["metadata"]["uid"] for r in references)
+
+
+def _token(value: str | None) -> str | None:
+    """An annotation's value as a token; the status has room for 256 characters."""
+    return value[:256] if value else None

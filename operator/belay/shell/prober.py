@@ -1,0 +1,239 @@
+"""The prober: asks what is planned, again and again, and keeps the tallies.
+
+Everything here is lost with the process, and may be: fresh evidence is gathered anew.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from belay.api.duration import seconds
+from belay.api.words import Verdict
+from belay.core.keys import Key
+from belay.core.probe import Answer, Probe, ProbePlan, Sample, Tally, judge
+from belay.shell.turns import Turns
+
+ANSWERED_LATELY: Final = 10.0
+"""Seconds for which a right answer of one probe makes the silence of another count."""
+WAKE_AFTER: Final = 0.001
+"""Seconds in which changes of one Workflow become one wake-up."""
+
+Asker = Callable[[Probe], Awaitable[Sample]]
+OnSample = Callable[[str, Verdict], None]
+
+_log = logging.getLogger(__name__)
+_Identity = tuple[str, str]
+"""Name of the check and UID of the pod."""
+
+
+@dataclass(slots=True)
+class _Asking:
+    """A probe that is being asked."""
+
+    probe: Probe
+    tally: Tally
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def decided(self) -> Verdict | None:
+        """Pass or Fail once the answers in a row are enough for it."""
+        if self.tally.passes >= self.probe.check.success_threshold:
+            return Verdict.PASS
+        if self.tally.fails >= self.probe.check.failure_threshold:
+            return Verdict.FAIL
+        return None
+
+    def stop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+
+@dataclass(slots=True)
+class _Session:
+    """What is asked for one Workflow in one phase."""
+
+    name: str
+    started_at: datetime
+    turns: Turns
+    asking: dict[_Identity, _Asking] = field(default_factory=dict)
+    waking: asyncio.TimerHandle | None = None
+
+    def stop(self) -> None:
+        self.turns.close()
+        for asking in self.asking.values():
+            asking.stop()
+
+
+class _LastRight:
+    """When right answers came last: of the latest probe, and of the latest other than that."""
+
+    def __init__(self) -> None:
+        self._latest: tuple[_Identity, float] | None = None
+        self._before: tuple[_Identity, float] | None = None
+
+    def note(self, probe: Probe, at: float) -> None:
+        if self._latest is not None and self._latest[0] != _identity(probe):
+            self._before = self._latest
+        self._latest = (_identity(probe), at)
+
+    def of_another(self, probe: Probe, since: float) -> bool:
+        """Whether a probe other than this one got a right answer since then."""
+        newest = self._latest
+        if newest is not None and newest[0] == _identity(probe):
+            newest = self._before
+        return newest is not None and newest[1] >= since
+
+
+class Prober:
+    """Keeps the probes of all Workflows going. Bound to one event loop.
+
+    `wake` is called when something decisive changed for a Workflow, never for every sample.
+    `on_sample` hears the type of the check and the verdict on every sample.
+    """
+
+    def __init__(
+        self,
+        asker: Asker,
+        wake: Callable[[Key], None],
+        *,
+        now: Callable[[], datetime],
+        clock: Callable[[], float] = time.monotonic,
+        on_sample: OnSample | None = None,
+    ) -> None:
+        self._asker = asker
+        self._wake = wake
+        self._now = now
+        self._clock = clock
+        self._on_sample = on_sample
+        self._sessions: dict[Key, _Session] = {}
+        self._lanes: set[Turns] = set()
+        self._right = _LastRight()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def pursue(self, key: Key, plan: ProbePlan | None) -> None:
+        """Make the running probes of a Workflow those of the plan; None stops them.
+
+        In the same session, probes that stay keep their tallies.
+        """
+        if plan is None:
+            self.forget(key)
+            return
+        session = self._sessions.get(key)
+        if session is None or session.name != plan.session:
+            self.forget(key)
+            session = _Session(plan.session, self._now(), Turns(self._lanes))
+            self._sessions[key] = session
+        before, session.asking = session.asking, {}
+        for probe in plan.probes:
+            if _identity(probe) not in session.asking:
+                known = before.pop(_identity(probe), None)
+                session.asking[_identity(probe)] = self._going_on(key, session, known, probe)
+        for gone in before.values():
+            gone.stop()
+
+    def forget(self, key: Key) -> None:
+        """Stop the probes of a Workflow and drop its tallies."""
+        session = self._sessions.pop(key, None)
+        if session is not None:
+            session.stop()
+
+    def tallies(self, key: Key) -> tuple[Tally, ...]:
+        """What the running probes of a Workflow saw so far, in the order of the plan."""
+        session = self._sessions.get(key)
+        return tuple(asking.tally for asking in session.asking.values()) if session else ()
+
+    def session(self, key: Key) -> str | None:
+        """The session that the tallies belong to."""
+        session = self._sessions.get(key)
+        return session.name if session else None
+
+    def started_at(self, key: Key) -> datetime | None:
+        """When the session began in this process."""
+        session = self._sessions.get(key)
+        return session.started_at if session else None
+
+    async def ask_once(self, plan: ProbePlan) -> tuple[tuple[Probe, Sample], ...]:
+        """Ask each probe of the plan once, at the same time; no tally is kept."""
+        turns = Turns(self._lanes)
+
+        async def one(probe: Probe) -> tuple[Probe, Sample]:
+            async with turns.turn():
+                return probe, await self._asked(probe)
+
+        try:
+            return tuple(await asyncio.gather(*map(one, plan.probes)))
+        finally:
+            turns.close()
+
+    async def close(self) -> None:
+        """Stop all probes and wait for their tasks to end."""
+        for key in tuple(self._sessions):
+            self.forget(key)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _going_on(
+        self, key: Key, session: _Session, known: _Asking | None, probe: Probe
+    ) -> _Asking:
+        """The probe with the tally that it has; asked at once where it is new or has moved."""
+        if known is not None and known.probe.check == probe.check:
+            moved = (known.probe.address, known.probe.port) != (probe.address, probe.port)
+            if not moved:
+                known.probe = probe
+                return known
+            tally = replace(known.tally, asked=probe.asked)
+        else:
+            tally = Tally(probe.check.name, probe.stage, probe.pod, probe.pod_uid, probe.asked)
+        if known is not None:
+            known.stop()
+        asking = _Asking(probe, tally)
+        asking.task = asyncio.create_task(self._ask(key, session, asking), name=f"probe {key}")
+        self._tasks.add(asking.task)
+        asking.task.add_done_callback(self._tasks.discard)
+        return asking
+
+    async def _ask(self, key: Key, session: _Session, asking: _Asking) -> None:
+        """Ask at once and then every period; after a late answer, at once."""
+        period = seconds(asking.probe.check.period)
+        due = self._clock()
+        while True:
+            async with session.turns.turn():
+                sample = await self._asked(asking.probe)
+            self._take(key, session, asking, sample)
+            due = max(due + period, self._clock())
+            await asyncio.sleep(due - self._clock())
+
+    async def _asked(self, probe: Probe) -> Sample:
+        try:
+            sample = await self._asker(probe)
+        except Exception as error:  # noqa: BLE001 - one broken check must not end the probing
+            _log.exception("check %s could not be asked", probe.check.name)
+            got = f"could not be asked: internal error {type(error).__name__}"
+            return Sample(Answer.UNASKED, got, self._now())
+        if sample.answer is Answer.RIGHT:
+            self._right.note(probe, self._clock())
+        return sample
+
+    def _take(self, key: Key, session: _Session, asking: _Asking, sample: Sample) -> None:
+        probe = asking.probe
+        lately = self._clock() - ANSWERED_LATELY
+        another = self._right.of_another(probe, lately)
+        verdict = judge(sample, ready=probe.ready, another_answered=another)
+        before = asking.decided
+        asking.tally = asking.tally.count(sample, verdict)
+        if self._on_sample is not None:
+            self._on_sample("http", verdict)
+        if asking.decided is not before and session.waking is None:
+            loop = asyncio.get_running_loop()
+            session.waking = loop.call_later(WAKE_AFTER, self._wake_up, key, session)
+
+    def _wake_up(self, key: Key, session: _Session) -> None:
+        session.waking = None
+        self._wake(key)
+
+
+def _identity(probe: Probe) -> _Identity:
+    return probe.check.name, probe.pod_uid

@@ -1,0 +1,40 @@
+"""One turn of one Workflow: what was read and answered in it, so that nothing is read twice."""
+
+from dataclasses import dataclass, field
+
+from belay.core.keys import Key
+from belay.core.observed import DryRun, Refusal
+from belay.shell.cluster import Cluster, Object
+from belay.shell.errors import NotFound
+from belay.shell.resources import Resource
+
+
+@dataclass(slots=True)
+class Turn:
+    """Objects read in this turn; the answer of a write is the next observation of its object."""
+
+    cluster: Cluster
+    key: Key
+    dry_run: DryRun | None = None
+    failure: Refusal | None = None
+    ended: bool = False
+    """A rollout ended in this turn, so it is time to look for garbage."""
+    _objects: dict[tuple[str, str, str], Object | None] = field(default_factory=dict)
+
+    async def get(self, resource: Resource, name: str) -> Object | None:
+        """The object, or None where there is none."""
+        at = (resource.group, resource.plural, name)
+        if at not in self._objects:
+            try:
+                self._objects[at] = await self.cluster.get(resource, self.key.namespace, name)
+            except NotFound:
+                self._objects[at] = None
+        return self._objects[at]
+
+    def put(self, resource: Resource, found: Object) -> None:
+        """Go on with what a write answered."""
+        self._objects[resource.group, resource.plural, found["metadata"]["name"]] = found
+
+    def forget(self, resource: Resource, name: str) -> None:
+        """Read this object anew when it is needed next."""
+        self._objects.pop((resource.group, resource.plural, name), None)
