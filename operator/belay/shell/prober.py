@@ -64,6 +64,8 @@ class _Session:
 
     def stop(self) -> None:
         self.turns.close()
+        if self.waking is not None:
+            self.waking.cancel()
         for asking in self.asking.values():
             asking.stop()
 

@@ -54,7 +54,7 @@ class Turns:
         except asyncio.CancelledError:
             if not mine.cancelled():
                 self._busy -= 1
-            self._hand_on()
+                self._hand_on()
             raise
 
     def _hand_on(self) -> None:
