@@ -4,9 +4,9 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+from belay import __version__
 from belay.runtime.config import Config
 from belay.runtime.elector import Elector, LeaseLost
 from belay.runtime.health import HealthServer
@@ -101,7 +101,7 @@ class App:
         return await Cluster.connect(
             self._config.kubeconfig,
             self._config.context,
-            user_agent=f"belay/{_version()}",
+            user_agent=f"belay/{__version__}",
             connections=connections,
             on_request=self._metrics.api_request,
         )
@@ -125,13 +125,6 @@ class App:
         if self._leader is not None:
             return self._leader.trouble
         return self._elector.trouble if self._elector is not None else "not connected yet"
-
-
-def _version() -> str:
-    try:
-        return version("belay")
-    except PackageNotFoundError:  # run from its source folder
-        return "0"
 
 
 async def _forever() -> None:

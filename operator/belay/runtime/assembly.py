@@ -1,8 +1,8 @@
 """How a reconciler is put together from the parts of the machine."""
 
 from datetime import UTC, datetime
-from importlib.metadata import version
 
+from belay import __version__
 from belay.core.keys import Key
 from belay.runtime.leader import Parts
 from belay.runtime.queue import Priority
@@ -21,7 +21,7 @@ def make_reconciler(parts: Parts) -> Reconciler:
     def wake(key: Key) -> None:
         parts.queue.add(key, Priority.MOVING)
 
-    session = open_session(version("belay"))
+    session = open_session(__version__)
     credentials = Credentials(parts.cluster)
     asker = HttpAsker(session, Guard(), credentials, _now)
     prober = Prober(asker, wake, now=_now, on_sample=parts.metrics.check)

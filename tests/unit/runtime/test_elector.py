@@ -2,11 +2,11 @@
 
 import asyncio
 import copy
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from belay.runtime.elector import Elector, LeaseLost, LeaseTerms
 from belay.shell.cluster import Object
@@ -204,45 +204,41 @@ async def test_hold_ends_when_the_lease_cannot_be_renewed_in_time() -> None:
         await asyncio.wait_for(leader.hold(), 5)
 
 
-class Candidates(RuleBasedStateMachine):
-    """However calls, faults, crashes and time interleave, there is one writer at most."""
+@dataclass(frozen=True)
+class Step:
+    """One thing that happens to one of two candidates."""
 
-    names = st.sampled_from(["one", "two", "three"])
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.store, self.clock = Store(), Clock()
-        self.candidates: dict[str, Elector] = {}
-        self.born = 0
-
-    @initialize()
-    def start(self) -> None:
-        for name in ("one", "two", "three"):
-            self.restart(name)
-
-    @rule(name=names)
-    def restart(self, name: str) -> None:
-        self.born += 1
-        self.candidates[name] = candidate(self.store, self.clock, f"{name}-{self.born}")
-
-    @rule(name=names, fault=st.sampled_from(["", "", "before", "after"]))
-    def try_to_lead(self, name: str, fault: str) -> None:
-        self.store.fault = fault
-        asyncio.run(attempt(self.candidates[name]))
-        self.store.fault = ""
-
-    @rule(name=names)
-    def release(self, name: str) -> None:
-        asyncio.run(self.candidates[name].release())
-
-    @rule(seconds=st.floats(0.05, 2))
-    def time_passes(self, seconds: float) -> None:
-        self.clock.now += seconds
-
-    @invariant()
-    def one_writer_at_most(self) -> None:
-        writers: list[Any] = [name for name, c in self.candidates.items() if c.may_write()]
-        assert len(writers) <= 1
+    who: str
+    what: str
 
 
-TestCandidates = Candidates.TestCase
+STEPS = st.builds(
+    Step,
+    who=st.sampled_from(["one", "two"]),
+    what=st.sampled_from(
+        6 * ["try"] + ["wait 0.5", "wait 1", "wait 2.5", "before", "after", "release", "restart"]
+    ),
+)
+
+
+@given(st.lists(STEPS, max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_there_is_one_writer_at_most_however_calls_faults_crashes_and_time_interleave(
+    steps: list[Step],
+) -> None:
+    store, clock = Store(), Clock()
+    candidates = {name: candidate(store, clock, name) for name in ("one", "two")}
+    with asyncio.Runner() as runner:
+        for number, step in enumerate(steps):
+            match step.what.split():
+                case ["wait", seconds]:
+                    clock.now += float(seconds)
+                case ["release"]:
+                    runner.run(candidates[step.who].release())
+                case ["restart"]:
+                    candidates[step.who] = candidate(store, clock, f"{step.who}-{number}")
+                case [fault]:
+                    store.fault = fault
+                    runner.run(attempt(candidates[step.who]))
+                    store.fault = ""
+            assert sum(c.may_write() for c in candidates.values()) <= 1
