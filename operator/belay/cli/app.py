@@ -1,14 +1,13 @@
 """The `belay` command; `kubectl-belay` on the PATH makes it `kubectl belay`, too."""
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 from typing_extensions import override
 
+from belay import __version__
 from belay.cli.snapshot import snapshot
 
 
@@ -39,11 +38,7 @@ app.command()(snapshot)
 @app.command()
 def version() -> None:
     """Print the version."""
-    try:
-        found = installed_version("belay")
-    except PackageNotFoundError:
-        found = "(from a source tree)"
-    typer.echo(f"belay {found}")
+    typer.echo(f"belay {__version__}")
 
 
 def main() -> None:
