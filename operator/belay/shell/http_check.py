@@ -5,6 +5,7 @@ proxy, bounded in time and in bytes, and nothing that it says reaches a person.
 """
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -29,6 +30,18 @@ MAX_RECEIVED: Final = 3 * MAX_BODY_READ
 MAX_GOT: Final = 256
 _GULP: Final = 16 * 1024
 _REQUEST_ROOM: Final = 128 * 1024
+_OURS: Final = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EADDRNOTAVAIL,
+        errno.EPERM,
+        errno.EACCES,
+    }
+)
+"""Errors of the machine that asks: they say nothing of the pod."""
 
 Result = tuple[Answer, str]
 
@@ -146,6 +159,8 @@ async def ask(probe: Probe, headers: Mapping[str, str], session: aiohttp.ClientS
     except (aiohttp.ClientResponseError, aiohttp.http.HttpProcessingError):
         return Answer.WRONG, "something that is not plain HTTP (TLS, or headers beyond 8 KiB?)"
     except OSError as error:
+        if error.errno in _OURS:
+            return Answer.UNASKED, f"could not be asked: {_words(error)} where Belay runs"
         return Answer.NONE, _words(error)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,8 +36,8 @@ CLOSED = "connection closed without an answer"
 
 
 class NoSecrets:
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
-        raise AssertionError(f"{resource} {namespace} {name} was read")
+    async def get(self, _: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+        raise AssertionError(f"{namespace} {name} was read")
 
 
 @pytest.fixture
@@ -360,6 +361,18 @@ async def test_loopback_is_refused_where_nobody_lifted_that() -> None:
     await session.close()
     assert sample.answer is Answer.UNASKED
     assert sample.got == "not dialled: 127.0.0.1 is a loopback address"
+
+
+async def test_trouble_of_our_own_machine_says_nothing_of_the_pod(ask: Ask) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with running(answers()) as pod:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+        try:
+            sample = await ask(probe(check(), pod.port))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert sample.answer is Answer.UNASKED
+    assert sample.got == "could not be asked: too many open files where Belay runs"
 
 
 async def test_a_pod_that_never_reads_holds_no_descriptor(ask: Ask) -> None:
