@@ -21,9 +21,14 @@ class ApiModel(BaseModel):
         use_attribute_docstrings=True,
     )
 
-    def to_api(self) -> dict[str, Any]:
-        """The object as the API server takes it: camelCase, absent where None."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+    def to_api(self, *, defaults: bool = True) -> dict[str, Any]:
+        """The object as the API server takes it: camelCase, absent where None.
+
+        Without `defaults`, what has its default value is absent, too.
+        """
+        return self.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude_defaults=not defaults
+        )
 
 
 def cel(rule: str, message: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ The same record gives the same events with the same names, so that telling them 
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from belay.api.duration import spoken
 from belay.api.status import RevisionRef, Rollout
@@ -18,6 +19,8 @@ class Milestone:
     """Rollout id, or `g<generation>` where there is no rollout."""
     reason: str
     note: str
+    at: datetime
+    """When it happened."""
     warning: bool = False
     action: str = "Rollout"
 
@@ -33,7 +36,7 @@ def of(rollout: Rollout, stable: RevisionRef | None) -> tuple[Milestone, ...]:
     if rollout.activated_at is not None:
         took = spoken(rollout.activated_at - rollout.started_at)
         note = f"{short(rollout.to)} is delivered and through the gate after {took}"
-        told.append(Milestone(rollout.id, Reason.ACTIVATED, note))
+        told.append(Milestone(rollout.id, Reason.ACTIVATED, note, rollout.activated_at))
     unproven = rollout.ending is not None or rollout.outcome not in (
         None,
         Outcome.PROMOTED,
@@ -43,29 +46,31 @@ def of(rollout: Rollout, stable: RevisionRef | None) -> tuple[Milestone, ...]:
     if unproven and rollout.reason is not None and rollout.message:
         note = f"{rollout.to.revision}: {rollout.message}"
         if rollout.reason not in (Reason.ABORTED, Reason.SUPERSEDED):
-            told.append(Milestone(rollout.id, rollout.reason, note, warning=True))
+            at = rollout.ended_at or rollout.phase_started_at
+            told.append(Milestone(rollout.id, rollout.reason, note, at, warning=True))
     if rollout.outcome is not None:
         told.append(_ended(rollout, rollout.outcome, stable))
     return tuple(told)
 
 
-def refused(generation: int, reason: Reason, message: str) -> Milestone:
-    return Milestone(f"g{generation}", reason, message, warning=True, action="Gate")
+def refused(generation: int, reason: Reason, message: str, at: datetime) -> Milestone:
+    return Milestone(f"g{generation}", reason, message, at, warning=True, action="Gate")
 
 
-def adopted(generation: int, message: str) -> Milestone:
-    return Milestone(f"g{generation}", Reason.SAME_CONTENT, message, action="Adopt")
+def adopted(generation: int, message: str, at: datetime) -> Milestone:
+    return Milestone(f"g{generation}", Reason.SAME_CONTENT, message, at, action="Adopt")
 
 
 def _started(rollout: Rollout) -> Milestone:
     origin = rollout.from_.revision if rollout.from_ else "nothing"
     aside = "tried aside first" if rollout.previewed else "delivered without a preview"
     note = f"{origin} -> {short(rollout.to)}: {aside}"
-    return Milestone(rollout.id, Reason.ROLLOUT_STARTED, note)
+    return Milestone(rollout.id, Reason.ROLLOUT_STARTED, note, rollout.started_at)
 
 
 def _ended(rollout: Rollout, outcome: Outcome, stable: RevisionRef | None) -> Milestone:
-    took = spoken((rollout.ended_at or rollout.phase_started_at) - rollout.started_at)
+    at = rollout.ended_at or rollout.phase_started_at
+    took = spoken(at - rollout.started_at)
     new = rollout.to.revision
     back = short(stable) if stable else "the workload's own template"
     match outcome:
@@ -87,4 +92,4 @@ def _ended(rollout: Rollout, outcome: Outcome, stable: RevisionRef | None) -> Mi
         case Outcome.REFUSED:
             note = f"{new} was refused"
     good = outcome in (Outcome.PROMOTED, Outcome.SUPERSEDED)
-    return Milestone(rollout.id, outcome, note, warning=not good)
+    return Milestone(rollout.id, outcome, note, at, warning=not good)

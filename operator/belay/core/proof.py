@@ -17,6 +17,8 @@ from belay.core.workloads import WorkloadView
 
 MOST_EVIDENCE: Final = 32
 _LEAST_EVIDENCE_SECONDS: Final = 5.0
+_SETTLING: Final = timedelta(seconds=10)
+"""How long a Secret or an image may take to appear after the pod that names it."""
 _WATCHED_FROM_THE_START: Final = timedelta(seconds=2)
 
 
@@ -169,13 +171,12 @@ def late(pods: Sequence[Pod], trouble: Why | None, took: float) -> Why:
     )
 
 
-def hopeless(pods: Sequence[Pod]) -> Why | None:
-    """Environment trouble that no patience heals."""
+def hopeless(pods: Sequence[Pod], now: datetime) -> Why | None:
+    """Environment trouble that patience does not heal; what a pod needs may come with it."""
     for pod in pods:
-        if pod.trouble is not None and pod.trouble.hopeless:
-            return Why(
-                Fault.ENVIRONMENT, pod.trouble.reason, f"pod {pod.name}: {pod.trouble.message}"
-            )
+        trouble = pod.trouble
+        if trouble is not None and trouble.hopeless and now - pod.created > _SETTLING:
+            return Why(Fault.ENVIRONMENT, trouble.reason, f"pod {pod.name}: {trouble.message}")
     return None
 
 

@@ -97,7 +97,7 @@ def _adopt(seen: Observed, now: datetime, same: Same) -> Decision:
     ready = conditions.find(status.conditions, ConditionType.READY)
     told: tuple[milestones.Milestone, ...] = ()
     if ready is not None and ready.reason == Reason.SAME_CONTENT:
-        told = (milestones.adopted(seen.generation, ready.message),)
+        told = (milestones.adopted(seen.generation, ready.message, now),)
     return Decision(milestones=told, again=True).with_status(status, _unmarked(seen))
 
 
@@ -129,7 +129,7 @@ def _refuse(seen: Observed, now: datetime, refuse: Refuse) -> Decision:
         moves.still_serving(seen, seen.status),
     )
     status = _rest(seen, now, Outcome.REFUSED, story)
-    told = (milestones.refused(seen.generation, refuse.reason, refuse.message),)
+    told = (milestones.refused(seen.generation, refuse.reason, refuse.message, now),)
     return Decision(milestones=told).with_status(status, _unmarked(seen))
 
 

@@ -103,7 +103,7 @@ class Reconciler:
             return
         if rollout.ended_at is None or _now() - rollout.ended_at < STILL_NEWS:
             told = milestones.of(rollout, seen.status.stable)
-            self._recorder.tell(seen.key, seen.uid, told, _now())
+            self._recorder.tell(seen.key, seen.uid, told)
 
     async def _carry_out(self, turn: Turn, seen: Observed, decision: Decision) -> bool:
         """False where an action was refused, so that nothing was written and `decide` goes on."""
@@ -118,7 +118,7 @@ class Reconciler:
             return False
         if decision.status is not None:
             await self._write(turn, seen, decision.status)
-        self._recorder.tell(seen.key, seen.uid, decision.milestones, _now())
+        self._recorder.tell(seen.key, seen.uid, decision.milestones)
         return True
 
     async def _write(self, turn: Turn, seen: Observed, status: WorkflowStatus) -> None:
@@ -203,7 +203,7 @@ def _status_body(key: Key, raw: Object, status: WorkflowStatus) -> Object:
             "uid": metadata["uid"],
             "resourceVersion": metadata["resourceVersion"],
         },
-        "status": status.to_api(),
+        "status": status.to_api(defaults=False),
     }
 
 

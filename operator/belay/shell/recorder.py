@@ -9,7 +9,6 @@ import contextlib
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from belay.api.names import API_VERSION
@@ -37,7 +36,6 @@ class Told:
     key: Key
     uid: str
     milestone: Milestone
-    at: datetime
 
     @property
     def name(self) -> str:
@@ -55,10 +53,10 @@ class Recorder:
         self._known: OrderedDict[str, None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
 
-    def tell(self, key: Key, uid: str, milestones: tuple[Milestone, ...], at: datetime) -> None:
+    def tell(self, key: Key, uid: str, milestones: tuple[Milestone, ...]) -> None:
         """Have these told, if they were not yet. Never blocks; drops with a log line when full."""
         for milestone in milestones:
-            told = Told(key, uid, milestone, at)
+            told = Told(key, uid, milestone)
             known = f"{key.namespace}/{told.name}"
             if known in self._known:
                 continue
@@ -113,7 +111,7 @@ class Recorder:
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
             "metadata": {"name": told.name, "namespace": told.key.namespace},
-            "eventTime": told.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "eventTime": told.milestone.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance,
             "action": told.milestone.action,

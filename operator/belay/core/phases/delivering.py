@@ -37,7 +37,7 @@ def delivering(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 def _rolling(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     pods = [p for w in seen.workloads for p in w.pods]
     session = moves.session(rollout)
-    why = proof.failing(seen, Stage.GATE, session, pods) or proof.hopeless(pods)
+    why = proof.failing(seen, Stage.GATE, session, pods) or proof.hopeless(pods, now)
     if why is not None:
         return ending.unproven(seen, now, rollout, why)
     if all(w.completion.done for w in seen.workloads):

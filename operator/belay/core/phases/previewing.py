@@ -30,7 +30,7 @@ def previewing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     if pod is None or pod.terminating:
         return _vanished(seen, now, rollout) if late else moves.stay(seen, now, rollout)
     session = moves.session(rollout)
-    why = proof.failing(seen, Stage.PREVIEW, session, [pod]) or proof.hopeless([pod])
+    why = proof.failing(seen, Stage.PREVIEW, session, [pod]) or proof.hopeless([pod], now)
     if why is not None:
         return ending.unproven(seen, now, rollout, why)
     if pod.ready and proof.passed(seen, Stage.PREVIEW, session, [pod]):

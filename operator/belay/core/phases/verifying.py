@@ -19,7 +19,7 @@ def verifying(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     rollout = moves.note_foreign_changes(seen, rollout)
     pods = [p for w in seen.workloads for p in w.pods]
     session = moves.session(rollout)
-    why = proof.failing(seen, Stage.GATE, session, pods) or proof.hopeless(pods)
+    why = proof.failing(seen, Stage.GATE, session, pods) or proof.hopeless(pods, now)
     if why is not None:
         return ending.unproven(seen, now, rollout, why)
     ready = bool(pods) and all(w.completion.done for w in seen.workloads)
