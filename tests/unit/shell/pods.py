@@ -86,7 +86,7 @@ def _length(head: bytes) -> int:
 
 @asynccontextmanager
 async def running(
-    behaviour: Behaviour, host: str = "127.0.0.1", **options: Any
+    behaviour: Behaviour, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[Pod]:
     """A pod that runs; when it goes, so do its connections."""
     pod = Pod(behaviour)
@@ -102,7 +102,7 @@ async def running(
         except asyncio.CancelledError:
             writer.transport.abort()
 
-    server = await asyncio.start_server(serve, host, 0, backlog=2048, **options)
+    server = await asyncio.start_server(serve, host, port, backlog=2048)
     pod.port = server.sockets[0].getsockname()[1]
     try:
         yield pod
