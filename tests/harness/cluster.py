@@ -6,7 +6,7 @@ python -m tests.harness.cluster up | down | status
 import json
 import os
 import shutil
-import subprocess
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -232,22 +232,32 @@ def _up() -> None:
     print(f"export KUBECONFIG={local.kubeconfig}")
 
 
+def _hold() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with running(Kind.LOCAL, [images.base]) as cluster:
+        print(f"export KUBECONFIG={cluster.kubeconfig}", flush=True)
+        signal.pause()
+
+
 def _status() -> None:
     local = local_cluster()
     print(local.holder() or "no local cluster")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`up`, `down` or `status`; errors are one message."""
-    verbs = {"up": _up, "down": lambda: local_cluster().stop_detached(), "status": _status}
+    """Do what the one argument says; errors are one message."""
+    down = local_cluster().stop_detached
+    verbs = {"up": _up, "hold": _hold, "down": down, "status": _status}
     if len(arguments) != 1 or arguments[0] not in verbs:
         say(f"usage: python -m tests.harness.cluster {' | '.join(verbs)}")
         return 2
     try:
         verbs[arguments[0]]()
-    except (SetupError, subprocess.SubprocessError) as error:
+    except SetupError as error:
         say(f"cluster: {error}")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -149,6 +149,7 @@ class Components:
             f"--kubeconfig={self.state}/kubelet.kubeconfig",
             f"--config={self._write('kubelet.json', self._kubelet_settings(containerd))}",
             f"--hostname-override={NODE_NAME}",
+            f"--node-ip={network.GATEWAY}",  # there may be no default route to guess it from
             f"--root-dir={self.state}/kubelet",
             f"--cert-dir={self.state}/kubelet/pki",
         ]

@@ -18,6 +18,8 @@ from tests.harness.processes import Processes
 from tests.harness.readiness import UNVERIFIED, Api, answers
 from tests.harness.setup import SetupError, say
 
+_LONGEST_STATE = 107 - len("/kubelet/pod-resources/0123456789")
+"""The path of a Unix socket has at most 107 characters; kubelet adds the most to ours."""
 _DETACHED = "made by `make cluster`"
 
 
@@ -67,6 +69,8 @@ class LocalCluster:
 
     def start(self, images: Sequence[Path] = ()) -> None:
         """Start everything and wait until it can be used; what a dead one left is removed first."""
+        if len(str(self.state)) > _LONGEST_STATE:
+            raise SetupError(f"{self.state}: too long for sockets; set a shorter XDG_STATE_HOME")
         packages.need(packages.NODE if self.pods else packages.CERTIFICATES)
         programs = binaries.find(binaries.NODE if self.pods else binaries.CONTROL_PLANE)
         self._lock.take(f"starting, by process {os.getpid()} ({_command_line()})")
@@ -149,7 +153,7 @@ class LocalCluster:
         if self.pods:
             self.containerd.sweep()
             network.down()
-            network.forget_addresses()
+            network.forget_addresses(self.state)
         self._keep_logs()
         shutil.rmtree(self.state)
 

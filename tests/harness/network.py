@@ -78,13 +78,11 @@ def cni(state: Path) -> Path:
     return folder
 
 
-def forget_addresses() -> None:
-    """Remove what the CNI library remembers of our network outside the cluster's own folder."""
-    results = Path("/var/lib/cni/results")
-    for result in results.glob("belay-*-eth0"):
-        sandbox = result.name.removeprefix("belay-").removesuffix("-eth0")
-        result.unlink(missing_ok=True)
-        (results / f"cni-loopback-{sandbox}-lo").unlink(missing_ok=True)
+def forget_addresses(state: Path) -> None:
+    """Remove what the CNI library remembers, outside the cluster's folder, of its pods."""
+    for result in Path("/var/lib/cni/results").glob("*"):
+        if f"{state}/" in result.read_text():
+            result.unlink()
 
 
 def _quietly(*command: str) -> None:
