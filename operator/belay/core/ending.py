@@ -125,7 +125,7 @@ def _holds(seen: Observed, rollout: Rollout, why: Why) -> bool:
                 b.check == why.check and b.verdict is Verdict.FAIL for b in rollout.baseline
             )
             held = seen.spec.on_failure is OnFailure.HOLD
-            return held or (bool(why.check) and failing_before and rollout.delivered)
+            return held or (bool(why.check) and failing_before)
 
 
 def _quarantined(seen: Observed, rollout: Rollout, why: Why, now: datetime) -> list[Quarantine]:

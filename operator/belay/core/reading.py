@@ -9,7 +9,7 @@ from belay.core.delivery import preview_name
 from belay.core.gates import delivery_of
 from belay.core.moves import fallback, is_at
 from belay.core.observed import Observed, RevisionView
-from belay.core.settled import idle
+from belay.core.settled import answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def needs(seen: Observed) -> Needs:
     """`seen` holds the Workflow itself so far, and nothing else."""
     rollout = under_way(seen)
     if rollout is None:
-        gating = not idle(seen) and not seen.spec.suspend
+        gating = not answered(seen) and not seen.spec.suspend
         return Needs(revision=gating, workloads=gating, pods=gating, claims=gating)
     if seen.spec.suspend or rollout.suspended_at is not None:
         return Needs()

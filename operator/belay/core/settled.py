@@ -17,13 +17,16 @@ _FINAL = frozenset(Outcome) - {Outcome.REFUSED, Outcome.SUPERSEDED}
 
 def idle(seen: Observed) -> bool:
     """Whether nothing new is wished for since the last outcome."""
-    status = seen.status
+    return answered(seen) and seen.abort in (None, seen.status.last_handled_abort)
+
+
+def answered(seen: Observed) -> bool:
+    """Whether this very wish has had its outcome; nothing starts by itself after that."""
     return (
-        status.observed_generation == seen.generation
-        and status.phase in _FINAL
+        seen.status.observed_generation == seen.generation
+        and seen.status.phase in _FINAL
         and not seen.spec.suspend
         and not wants_retry(seen)
-        and seen.abort in (None, status.last_handled_abort)
     )
 
 
@@ -36,8 +39,11 @@ def wants_retry(seen: Observed) -> bool:
 def settled(seen: Observed, now: datetime) -> Decision:
     if idle(seen):
         return _housekeeping(seen)
+    done = answered(seen)
     trigger = Trigger.RETRY if wants_retry(seen) else Trigger.SPEC
     seen = replace(seen, status=_tokens_handled(seen), written=seen.status)
+    if done:
+        return Decision().with_status(seen.status, _unmarked(seen))
     if seen.spec.suspend:
         return _suspended(seen, now)
     answer = gates.gate(seen, released=trigger is Trigger.RETRY)

@@ -25,6 +25,7 @@ from belay.core.workloads import WorkloadView
 from belay.core.workloads.reading import mounted_container, read_workload
 from belay.shell.cluster import Object
 from belay.shell.content import read_config_map, unused_config_maps
+from belay.shell.pod_events import explained
 from belay.shell.resources import (
     CLAIMS,
     CONFIG_MAPS,
@@ -122,7 +123,9 @@ class Observer:
 
     async def _preview(self, turn: Turn, name: str | None) -> Pod | None:
         raw = await turn.get(PODS, name) if name is not None else None
-        return read_pod(raw, mounted_container(raw["spec"])) if raw is not None else None
+        if raw is None:
+            return None
+        return await explained(turn, read_pod(raw, mounted_container(raw["spec"])))
 
     async def _workloads(
         self, turn: Turn, seen: Observed, needs: reading.Needs
@@ -160,6 +163,7 @@ async def _workload(turn: Turn, wanted: Workload, pods: bool, claims: bool) -> W
         )
         owned = [o for o in owned if _is_owned(o, raw)]
     view = read_workload(wanted, raw, owned, all_pods)
+    view = replace(view, pods=tuple(await asyncio.gather(*(explained(turn, p) for p in view.pods))))
     if raw is not None and claims:
         return replace(view, single_claims=await _single_claims(turn, view))
     return view

@@ -100,7 +100,9 @@ def _child(node: Node, step: str | int) -> Node | None:
 
 
 def place_at(text: str, index: int, path: Path) -> Place:
-    line_start = text.rfind("\n", 0, index) + 1
+    """The place of a character; a BOM takes no column, as in an editor."""
+    bom = int(text.startswith("\ufeff"))
+    line_start = max(text.rfind("\n", 0, index) + 1, bom)
     return Place(path, text.count("\n", 0, index) + 1, index - line_start + 1)
 
 
@@ -153,7 +155,9 @@ class _Frame:
 class Builder:
     """Builds a Document from values in text order; refuses what cannot be kept exactly."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, base: int = 0) -> None:
+        self.base = base
+        """Characters of the text before the first one that the reader counts."""
         self._text = text
         self._stack: list[_Frame] = []
         self._anchors: dict[str, Node] = {}

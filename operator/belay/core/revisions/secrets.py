@@ -19,6 +19,8 @@ from belay.core.revisions.document import Document, Node, Path, Place, path_text
 Spans: TypeAlias = tuple[tuple[int, int], ...]
 
 ENVIRONMENT: Final = ("workflow", "environment_variables")
+LONG_ENOUGH: Final = 8
+"""Characters; shorter secrets may stand elsewhere by chance."""
 _LIKELY: Final = "looks like a key"
 _NODES: Final = ("workflow", "graph", "nodes")
 _REFERENCE: Final = re.compile(r"\{\{.*?\}\}|\A\s*\$\{\w+\}\s*\Z", re.DOTALL)
@@ -87,11 +89,17 @@ class Secret:
     def __str__(self) -> str:
         return f"{self.label} ({self.why})"
 
+    def parts(self) -> list[str]:
+        """The secret texts."""
+        whole = str(self.node.value) if self.node is not None else ""
+        return [whole[start:end] for start, end in self.spans]
+
 
 def find_secrets(document: Document) -> list[Secret]:
     """All secrets in clear, in reading order; a value that aliases repeat counts once."""
+    first = list(_in_values(document))
     return sorted(
-        [*_in_values(document), *_outside_of_values(document)],
+        [*first, *_repeated(document, first), *_outside_of_values(document)],
         key=lambda secret: (secret.place.line, secret.place.column),
     )
 
@@ -125,6 +133,23 @@ def _in_values(document: Document) -> Iterator[Secret]:
             field = _field_name(path, parent)
             why = certain or _LIKELY
             yield Secret(document.place(path), label, why, node, field, spans)
+
+
+def _repeated(document: Document, first: list[Secret]) -> Iterator[Secret]:
+    """Other values that hold a text which is known to be a secret by now."""
+    known = {part for secret in first for part in secret.parts() if len(part) >= LONG_ENOUGH}
+    if not known:
+        return
+    again = re.compile("|".join(re.escape(part) for part in sorted(known, key=len, reverse=True)))
+    seen = {id(secret.node) for secret in first}
+    for path, parent, node in walk(document.root):
+        if id(node) in seen or not isinstance(node.value, str):
+            continue
+        seen.add(id(node))
+        spans = tuple(match.span() for match in again.finditer(node.value))
+        if spans:
+            label, field = _label(document, path), _field_name(path, parent)
+            yield Secret(document.place(path), label, "the same key", node, field, spans)
 
 
 def _secret_spans(path: Path, parent: Node, node: Node, *, certain: bool) -> Spans:

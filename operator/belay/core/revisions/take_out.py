@@ -22,7 +22,13 @@ from typing import Final
 from belay.api.revision import Binding, Format, KeyRef
 from belay.core.revisions.document import Document, Node, Path, Plain, Refused, path_text, short
 from belay.core.revisions.read import parse
-from belay.core.revisions.secrets import ENVIRONMENT, Secret, find_secrets, secret_variables
+from belay.core.revisions.secrets import (
+    ENVIRONMENT,
+    LONG_ENOUGH,
+    Secret,
+    find_secrets,
+    secret_variables,
+)
 
 MAX_BINDINGS: Final = 32
 _CONVERSATION: Final = ("workflow", "conversation_variables")
@@ -31,9 +37,8 @@ _BINDING: Final = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,62}")
 _SHORT_ID: Final = re.compile(r"[A-Za-z0-9]{1,13}")
 _FIELD_LENGTH: Final = 14
 """A name in a Dify reference has at most 30 characters, the node's id and two joints included."""
-_BY_HAND: Final = "take the secrets out by hand"
-_LONG: Final = 8
-"""Shorter secrets may stand elsewhere by chance."""
+_BY_HAND: Final = "take it out by hand"
+_ENTANGLED: Final = f"a secret cannot be told from the text around it; {_BY_HAND}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +68,17 @@ def take_out(document: Document, form: Format, secret_name: str) -> TakenOut:
     try:
         result = parse(text.encode(), form)
     except Refused:
-        raise Refused(_BY_HAND) from None
+        raise Refused(_ENTANGLED) from None
     expected = _expected(document.root, {id(edit.node): edit.value for edit in edits})
     if result.value != expected or find_secrets(result):
-        raise Refused(_BY_HAND)
-    gone = [part for secret in secrets for part in _parts(secret)]
-    if any(len(part) >= _LONG and part in text for part in gone):
+        raise Refused(_ENTANGLED)
+    gone = [part for secret in secrets for part in secret.parts()]
+    if any(len(part) >= LONG_ENOUGH and part in text for part in gone):
         raise Refused(
             f"a secret's value stands in another place too, perhaps a comment; {_BY_HAND}"
         )
-    variables = [_variable(document, secret) for secret in secrets]
-    bound = {*names.values(), *secret_variables(document), *filter(None, variables)}
+    variables = filter(None, (_variable(document, secret) for secret in secrets))
+    bound = {*names.values(), *secret_variables(document), *variables}
     return TakenOut(result, _bindings(sorted(bound), secret_name))
 
 
@@ -90,14 +95,19 @@ def _bindings(names: list[str], secret_name: str) -> tuple[Binding, ...]:
 
 def _names(document: Document, secrets: list[Secret]) -> dict[str, str]:
     """The binding of each text that becomes a reference. Equal texts share one."""
+    names: dict[str, str] = {}
     wanted: dict[str, str] = {}
     for secret in secrets:
-        if _variable(document, secret) is None:
+        variable = _variable(document, secret)
+        if variable is not None:
+            names |= dict.fromkeys(secret.parts(), variable)
+        else:
             name = _name(document, secret)
-            wanted |= {part: min(name, wanted.get(part, name)) for part in _parts(secret)}
+            wanted |= {part: min(name, wanted.get(part, name)) for part in secret.parts()}
     taken = set(_variables(document))
-    names: dict[str, str] = {}
     for part, name in wanted.items():
+        if part in names:
+            continue
         numbered = chain([name], (f"{name}_{number}" for number in count(2)))
         names[part] = next(free for free in numbered if free not in taken)
         taken.add(names[part])
@@ -153,7 +163,7 @@ def _edit(document: Document, secret: Secret, names: dict[str, str], form: Forma
         end = following
     value += whole[end:]
     raw = document.text[node.start : node.end]
-    parts = _parts(secret)
+    parts = secret.parts()
     if node.style and value and all(raw.count(part) == whole.count(part) for part in parts):
         for part in sorted(parts, key=len, reverse=True):
             raw = raw.replace(part, _reference(names[part]))
@@ -168,13 +178,6 @@ def _rewritten(document: Document, node: Node, value: str, form: Format) -> str:
     if form is not Format.JSON and value.isprintable() and "'" not in value:
         return f"'{value}'{rest}"
     return json.dumps(value, ensure_ascii=False) + rest
-
-
-def _parts(secret: Secret) -> list[str]:
-    if secret.node is None:
-        return []
-    whole = str(secret.node.value)
-    return [whole[start:end] for start, end in secret.spans]
 
 
 def _reference(name: str) -> str:
