@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tests.harness import packages
 from tests.harness.containers import SANDBOX_IMAGE
-from tests.harness.setup import ROOT, SetupError, cache_home, locked, run, step
+from tests.harness.setup import ROOT, SetupError, cache_home, locked, run, say, step
 from tests.harness.store import Store, content_key
 
-_FILES = Path(__file__).parent / "images"
+_FILES = Path(__file__).parent / "containerfiles"
 _DEPLOY = ROOT / "deploy/image"
 _DEBIAN, _PYTHON = "bookworm", "3.11"
 _CUT = ("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/log", "usr/share/doc",
@@ -150,3 +150,18 @@ def _site_packages(lock: Path) -> Path:
             )  # fmt: skip
             unfinished.rename(target)
     return target
+
+
+def main() -> int:
+    """Build the operator's image and say where it is; errors are one message."""
+    try:
+        image = belay()
+    except SetupError as error:
+        say(f"image: {error}")
+        return 1
+    print(f"{image.name} in {image.archive}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

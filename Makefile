@@ -1,0 +1,94 @@
+# Belay: everything a developer runs. `make demo` and `make test` set up all they need themselves.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Overridable: make test CLUSTER=existing WORKERS=2 ARGS="-k preview"
+CLUSTER ?=
+WORKERS ?= 4
+ARGS ?=
+PYTHON ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+UV_VERSION := 0.13.9
+LOCK_OPTIONS := --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --quiet
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(CLUSTER),--cluster=$(CLUSTER)) $(ARGS)
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## Make .venv with the locked packages (all other targets do it too)
+
+.PHONY: demo
+demo: $(READY) ## Watch Belay promote, catch and revert a real workflow on a real cluster
+	@$(BIN)/python -m tests.harness.demo $(ARGS)
+
+.PHONY: test
+test: $(READY) ## Run every test; CLUSTER=local|control-plane|kind|existing WORKERS=4 ARGS=
+	@$(PYTEST)
+
+.PHONY: test-full
+test-full: $(READY) ## The same, with the whole of the matrices that `test` samples
+	@$(PYTEST) --full
+
+.PHONY: lint
+lint: $(READY) ## Check style, types, layers, and that crds/ is what the models say
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy -p belay -p tests.harness
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m belay.api.crd --check
+
+.PHONY: fmt
+fmt: $(READY) ## Format the code and fix what can be fixed
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+.PHONY: crds
+crds: $(READY) ## Generate crds/ from the models
+	@$(BIN)/python -m belay.api.crd
+
+.PHONY: cluster
+cluster: $(READY) ## Start a local cluster that stays (Linux, root), for developing
+	@$(BIN)/python -m tests.harness.cluster up
+
+.PHONY: cluster-down
+cluster-down: $(READY) ## End it, and whatever a killed one left
+	@$(BIN)/python -m tests.harness.cluster down
+
+.PHONY: image
+image: $(READY) ## Build the operator's image (root), as an archive for docker, ctr or kind
+	@$(BIN)/python -m tests.harness.images
+
+.PHONY: lock
+lock: $(READY) ## Resolve the dependencies anew, within pyproject.toml's bounds
+	@$(BIN)/uv pip compile pyproject.toml --group dev $(LOCK_OPTIONS) --output-file requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --constraints requirements.lock $(LOCK_OPTIONS) \
+		--output-file deploy/image/requirements.lock
+
+.PHONY: clean
+clean: ## Remove .venv and what tools left here (finished builds stay in the user's cache folder)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The package itself is found by a path file: an editable install would need a build backend.
+$(READY): requirements.lock Makefile
+	@python="$(PYTHON)"; \
+	fits='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'; \
+	for each in python3 python3.13 python3.12 python3.11; do \
+		if [ -z "$$python" ] && $$each -c "$$fits" 2>/dev/null; then python=$$each; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "setup: needs Python 3.11 or newer with its venv module (Debian: apt-get install" \
+			"python3-venv); or name one: make setup PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	echo "  making .venv with $$($$python --version) ..." >&2; \
+	$$python -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@echo "$(CURDIR)/operator" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/belay.pth"
+	@touch $@
