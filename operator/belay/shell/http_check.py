@@ -176,7 +176,8 @@ def _request(
 ) -> _Request:
     host = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
     url = URL(f"http://{host}:{port}{http.path}", encoded=True)
-    return _Request(http, url, {"Host": f"{host}:{port}", **headers})
+    own = {} if any(name.lower() == "host" for name in headers) else {"Host": f"{host}:{port}"}
+    return _Request(http, url, {**own, **headers})
 
 
 async def _exchange(session: aiohttp.ClientSession, request: _Request, heard: list[int]) -> Result:

@@ -286,10 +286,11 @@ async def test_the_request_says_what_the_check_says_and_nothing_more(ask: Ask) -
     assert pod.connections == 2
 
 
-async def test_a_check_may_name_its_own_host(ask: Ask) -> None:
+@pytest.mark.parametrize("name", ["Host", "host"])
+async def test_a_check_may_name_its_own_host(ask: Ask, name: str) -> None:
     async with running(answers()) as pod:
-        await ask(probe(check(headers=[{"name": "Host", "value": "triage.example"}]), pod.port))
-    assert b"\r\nHost: triage.example\r\n" in pod.requests[0]
+        await ask(probe(check(headers=[{"name": name, "value": "triage.example"}]), pod.port))
+    assert b"host: triage.example\r\n" in pod.requests[0].lower()
     assert pod.requests[0].lower().count(b"host:") == 1
 
 
