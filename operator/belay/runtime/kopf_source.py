@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 
 _TOKEN_LIFE: Final = timedelta(minutes=10)
 """Tokens are read again after this time: kubelet renews a pod's token long before it expires."""
-_STOP_SECONDS: Final = 15.0
+_STOP_SECONDS: Final = 1.0
+"""Then kopf is cancelled: what it has not finished by then, it would wait for in vain."""
+_CANCEL_SECONDS: Final = 5.0
 _BACK_OFFS: Final = (0.2, 0.5, 1, 2, 3, 5, 5, 5, 5)
 """After refusals of this length kopf gives up, and with it the process. Without an answer at all
 it goes on for ever. None is so long that the source would seem dead."""
@@ -56,6 +58,7 @@ class KopfSource:
         self._resource = resource
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._cancel: Callable[[], object] = lambda: None
 
     def start(self, on_event: OnEvent, on_end: OnEnd) -> None:
         """Start the thread; both callbacks are called in the running loop."""
@@ -68,8 +71,13 @@ class KopfSource:
     async def stop(self) -> None:
         """Stop kopf and wait until its thread is gone."""
         self._stop.set()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join, _STOP_SECONDS)
+        if self._thread is None:
+            return
+        await asyncio.to_thread(self._thread.join, _STOP_SECONDS)
+        if self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # its loop may be closed by now
+                self._cancel()
+            await asyncio.to_thread(self._thread.join, _CANCEL_SECONDS)
 
     def _run(self, loop: asyncio.AbstractEventLoop, on_event: OnEvent, on_end: OnEnd) -> None:
         failure: BaseException | None = None
@@ -81,6 +89,11 @@ class KopfSource:
             loop.call_soon_threadsafe(on_end, failure)
 
     async def _operate(self, loop: asyncio.AbstractEventLoop, on_event: OnEvent) -> None:
+        operator = asyncio.create_task(self._operator(loop, on_event))
+        self._cancel = partial(asyncio.get_running_loop().call_soon_threadsafe, operator.cancel)
+        await operator
+
+    async def _operator(self, loop: asyncio.AbstractEventLoop, on_event: OnEvent) -> None:
         await kopf.operator(
             registry=self._registry(loop, on_event),
             settings=_settings(clusterwide=not self._namespaces),
