@@ -54,11 +54,11 @@ crds: $(READY) ## Generate crds/ from the models
 
 .PHONY: cluster
 cluster: $(READY) ## Start a local cluster that stays (Linux, root), for developing
-	@$(BIN)/python -m tests.harness.cluster up
+	@$(BIN)/python -m tests.harness up
 
 .PHONY: cluster-down
 cluster-down: $(READY) ## End it, and whatever a killed one left
-	@$(BIN)/python -m tests.harness.cluster down
+	@$(BIN)/python -m tests.harness down
 
 .PHONY: image
 image: $(READY) ## Build the operator's image (root), as an archive for docker, ctr or kind

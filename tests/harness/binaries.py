@@ -5,9 +5,10 @@ import re
 import shutil
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from tests.harness.setup import SetupError, cache_home, run, say
+from tests.harness.setup import SetupError, cache_home, run, say, step
 from tests.harness.store import Store, content_key
 
 MODULE = Path(__file__).parent / "tools"
@@ -38,7 +39,8 @@ def _build(names: Sequence[str]) -> Path:
     if go is None:
         raise SetupError(
             "no Go toolchain to build Kubernetes with. Install Go 1.26 or newer, or set "
-            "KUBEBUILDER_ASSETS to a folder that holds " + ", ".join(names)
+            f"KUBEBUILDER_ASSETS to a folder that holds {', '.join(names)}; or use a cluster that "
+            "is there: CLUSTER=existing"
         )
     toolchain = run([go, "env", "GOVERSION", "GOARCH"], cwd=MODULE)
     key = content_key([MODULE / "go.mod", MODULE / "go.sum", toolchain])
@@ -46,8 +48,8 @@ def _build(names: Sequence[str]) -> Path:
     missing = store.missing(names)
     began = time.monotonic()
     for place, name in enumerate(missing, 1):
-        say(f"  building {name} ({place} of {len(missing)}, {time.monotonic() - began:.0f} s)")
-        store.get(name, lambda path, name=name: _compile(go, name, path))  # type: ignore[misc]
+        with step(f"building {name} ({place} of {len(missing)})"):
+            store.get(name, partial(_compile, go, name))
     if missing:
         say(f"  built {len(missing)} programs in {time.monotonic() - began:.0f} s")
     return store.folder

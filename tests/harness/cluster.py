@@ -1,16 +1,12 @@
-"""The cluster that tests and the demo talk to, whatever kind it is; also `make cluster`.
-
-python -m tests.harness.cluster up | down | status
-"""
+"""The cluster that tests and the demo talk to, whatever kind it is."""
 
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -117,7 +113,7 @@ def start(
     """
     match kind:
         case Kind.LOCAL:
-            _require_local()
+            require_local()
             made = [images.pause(), *(make() for make in load)]
             local = local_cluster()
             local.start([image.archive for image in made])
@@ -129,11 +125,17 @@ def start(
             return _described(plane), lambda: _discard(plane)
         case Kind.KIND:
             cluster = _kind()
+            stop = _delete_kind
         case Kind.EXISTING:
             cluster = _existing()
-    for make in load if cluster.takes_images else ():
-        cluster.load_image(make())
-    return cluster, _nothing if kind is Kind.EXISTING else _delete_kind
+            stop = _nothing
+    try:
+        for make in load if cluster.takes_images else ():
+            cluster.load_image(make())
+    except BaseException:
+        stop()
+        raise
+    return cluster, stop
 
 
 def default_kind() -> Kind:
@@ -154,7 +156,8 @@ def _why_not_local() -> str | None:
     return None
 
 
-def _require_local() -> None:
+def require_local() -> None:
+    """Raise `SetupError`, with what this machine can do instead, where `local` cannot run."""
     if reason := _why_not_local():
         raise SetupError(
             f"{reason}. Instead: CLUSTER=control-plane (etcd and API server; tests of pods are "
@@ -202,17 +205,14 @@ def _delete_kind() -> None:
 def _existing() -> Cluster:
     """KUBECONFIG, else a running `make cluster`, else the user's own current context."""
     local = local_cluster()
-    if not os.environ.get("KUBECONFIG") and local.running():
-        found = _described(local)
-        return Cluster(Kind.EXISTING, found.kubeconfig, found.kubectl_path, has_pods=True,
-                       audit_log=found.audit_log, state=found.state)  # fmt: skip
-    path = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
+    given = os.environ.get("KUBECONFIG")
+    if local.lives_on() and given in (None, "", str(local.kubeconfig)):
+        return replace(_described(local), kind=Kind.EXISTING)
+    path = Path(given or Path.home() / ".kube/config")
     if not path.exists():
         raise SetupError(f"CLUSTER=existing: no kubeconfig at {path}; run `make cluster` for one")
     cluster = Cluster(Kind.EXISTING, path, _kubectl(), has_pods=True)
-    cluster.kubectl("get", "--raw", "/readyz")
-    has_nodes = bool(cluster.get("nodes")["items"])
-    return Cluster(Kind.EXISTING, path, cluster.kubectl_path, has_pods=has_nodes)
+    return replace(cluster, has_pods=bool(cluster.get("nodes")["items"]))
 
 
 def _kubectl() -> str:
@@ -222,44 +222,3 @@ def _kubectl() -> str:
 
 def _nothing() -> None:
     """What was there before stays."""
-
-
-def _up() -> None:
-    _require_local()
-    ready = [images.pause().archive, images.base().archive]
-    local = local_cluster(owned=False)
-    local.start(ready)
-    print(f"export KUBECONFIG={local.kubeconfig}")
-
-
-def _hold() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with running(Kind.LOCAL, [images.base]) as cluster:
-        print(f"export KUBECONFIG={cluster.kubeconfig}", flush=True)
-        signal.pause()
-
-
-def _status() -> None:
-    local = local_cluster()
-    print(local.holder() or "no local cluster")
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Do what the one argument says; errors are one message."""
-    down = local_cluster().stop_detached
-    verbs = {"up": _up, "hold": _hold, "down": down, "status": _status}
-    if len(arguments) != 1 or arguments[0] not in verbs:
-        say(f"usage: python -m tests.harness.cluster {' | '.join(verbs)}")
-        return 2
-    try:
-        verbs[arguments[0]]()
-    except SetupError as error:
-        say(f"cluster: {error}")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -134,7 +134,8 @@ def _base_context(folder: Path) -> None:
 
 def _site_packages(lock: Path) -> Path:
     """The operator's run-time packages for the image's Python, every file checked by its hash."""
-    tag = f"manylinux_2_28_{platform.machine()}"
+    machine = platform.machine()
+    tag = f"manylinux_2_28_{machine}"
     target = cache_home() / f"packages-{content_key([lock, tag, _PYTHON])}"
     with locked(target.with_suffix(".lock"), "fetching packages"):
         if target.exists():
@@ -142,7 +143,8 @@ def _site_packages(lock: Path) -> Path:
         with step("fetching the operator's packages (hash-locked)"):
             unfinished = target.with_suffix(".unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
-            platforms = [f"--platform={tag}", f"--platform=manylinux2014_{platform.machine()}"]
+            known = (tag, f"manylinux_2_17_{machine}", f"manylinux2014_{machine}")
+            platforms = [f"--platform={each}" for each in known]
             run(
                 [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps",
                  "--require-hashes", "--only-binary=:all:", f"--python-version={_PYTHON}",

@@ -63,9 +63,9 @@ class LocalCluster:
         """Who runs the cluster of this folder, in words; None if nobody does."""
         return self._lock.holder()
 
-    def running(self) -> bool:
-        """Whether a cluster is complete and alive in this folder, whoever started it."""
-        return self.holder() is not None and (self.state / "ready").exists()
+    def lives_on(self) -> bool:
+        """Whether a complete cluster runs in this folder that no process owns."""
+        return (self.holder() or "").startswith(_DETACHED)
 
     def start(self, images: Sequence[Path] = ()) -> None:
         """Start everything and wait until it can be used; what a dead one left is removed first."""
@@ -78,7 +78,6 @@ class LocalCluster:
             began = time.monotonic()
             self._sweep()
             self._start(programs, images)
-            (self.state / "ready").touch()
             self._lock.note(self._holder())
             say(f"  cluster: ready in {time.monotonic() - began:.1f} s ({self.home})")
         except BaseException:
@@ -93,7 +92,7 @@ class LocalCluster:
     def stop_detached(self) -> None:
         """End a cluster that lives on its own, or what is left of any; never one in use."""
         holder = self.holder()
-        if holder and not holder.startswith(_DETACHED):
+        if holder and not self.lives_on():
             raise SetupError(f"the local cluster is in use: {holder}")
         self._sweep()
 

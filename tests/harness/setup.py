@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 """The project's own folder."""
+_PATIENCE = 20
+"""Seconds that a person waits without wondering whether it hangs."""
 
 
 class SetupError(Exception):
@@ -34,10 +37,20 @@ def say(text: str) -> None:
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Announce a piece of work that takes a while, and say how long it took."""
+    """Announce a piece of work that takes a while, say that it goes on, and how long it took."""
     say(f"  {what} ...")
     began = time.monotonic()
-    yield
+    done = threading.Event()
+
+    def go_on() -> None:
+        while not done.wait(_PATIENCE):
+            say(f"  {what}: {time.monotonic() - began:.0f} s so far ...")
+
+    threading.Thread(target=go_on, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
     say(f"  {what}: {time.monotonic() - began:.1f} s")
 
 

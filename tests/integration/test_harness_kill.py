@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(default_kind() is not Kind.LOCAL, reason="needs Linux and root"),
 ]
 
-CLUSTER = [sys.executable, "-m", "tests.harness.cluster"]
+CLUSTER = [sys.executable, "-m", "tests.harness"]
 
 
 @pytest.fixture
