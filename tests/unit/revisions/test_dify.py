@@ -125,7 +125,9 @@ _PATHS = st.sampled_from(
         (*EDGE, 0, "source"),
     ]
 )
-_ODD = st.sampled_from([None, True, 0, 1.5, "", "x", [], {}, [[]], [None], {"type": []}, [{}]])
+_ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, 1.5, "", "x", [], {}, [[]], [None], {"type": []}, [{}]]
+)
 
 
 @given(_PATHS, _ODD)

@@ -124,7 +124,7 @@ def test_what_was_built_verifies_also_after_the_api_server(value: Any, compress:
 
 @pytest.mark.parametrize("bad", [{"revision": "v-1"}, {"revision": "V1"}, {"workflow": "a.b"}])
 def test_names_that_the_crd_refuses_are_refused_here(bad: dict[str, str]) -> None:
-    draft = {"workflow": "triage", "revision": "v1", **bad}
+    draft: dict[str, Any] = {"workflow": "triage", "revision": "v1", **bad}
     with pytest.raises(ValidationError):
         build(Draft(form=Format.YAML, document=parse(b"a: 1", Format.YAML), **draft))
 

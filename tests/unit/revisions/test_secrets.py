@@ -197,8 +197,9 @@ def test_names_do_not_depend_on_the_order_of_nodes() -> None:
     one, two = (take_out(read(nodes(*ids)), Format.JSON, "keys") for ids in ("12", "21"))
     assert one.bindings == two.bindings
     first, second = (
-        {node["id"]: node["data"] for node in taken.document.value["workflow"]["graph"]["nodes"]}  # type: ignore[call-overload,index]
+        {node["id"]: node["data"] for node in graph["nodes"]}
         for taken in (one, two)
+        for graph in [json.loads(taken.document.text)["workflow"]["graph"]]
     )
     assert first == second
 
