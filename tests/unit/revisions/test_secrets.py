@@ -23,6 +23,9 @@ RANDOM = "9f86d081884c7d659a2feaa0c55ad015"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES\n\nMIIEow==\n-----END RSA PRIVATE KEY-----"
 
 
+ONE_SECRET = "{workflow: {environment_variables: [{name: A, value_type: secret, value: long-one}]}}"
+
+
 def read(value: Any) -> Document:
     return parse(json.dumps(value).encode(), Format.JSON)
 
@@ -237,8 +240,7 @@ def test_a_name_never_takes_that_of_a_variable() -> None:
             "rename the variable",
         ),
         (
-            "{workflow: {environment_variables: [{name: A, value_type: secret, value: long-one}]}}"
-            + " # long-one",
+            f"{ONE_SECRET} # long-one",
             "in another place too",
         ),
         ("".join(f"k{i}: {{token: {RANDOM}{i}}}\n" for i in range(33)), "at most 32 bindings"),
