@@ -24,7 +24,7 @@ def provenance(file: Path) -> Provenance:
     """What git knows of the file; without git or a commit only the path as it was given."""
     folder = file.resolve().parent
     commit, root = _git(folder, "rev-parse", "HEAD"), _git(folder, "rev-parse", "--show-toplevel")
-    if not commit or not root:
+    if not commit or not root or not folder.is_relative_to(Path(root).resolve()):
         return Provenance(Source(file=str(file)[:_LONGEST]))
     path = file.resolve().relative_to(Path(root).resolve())
     dirty = _git(folder, "status", "--porcelain", "--ignored", "--", file.name) != ""
