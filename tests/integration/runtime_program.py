@@ -11,6 +11,7 @@ from belay.runtime import app
 from belay.runtime.config import Config, Election, LogFormat, LogLevel
 from belay.runtime.leader import Parts
 from belay.runtime.logs import set_up
+from belay.runtime.queue import Priority
 
 
 class Telling:
@@ -23,6 +24,12 @@ class Telling:
         known = ",".join(sorted(self._parts.revisions.known(key)))
         print(f"pass {key} [{known}]", flush=True)
         return None
+
+    def knows(self, key: Key, resource_version: str) -> bool:
+        return False
+
+    def urgency(self, key: Key) -> Priority:
+        return Priority.MOVING
 
     def forget(self, key: Key) -> None:
         print(f"forget {key}", flush=True)

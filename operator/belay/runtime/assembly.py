@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from belay import __version__
 from belay.core.keys import Key
 from belay.runtime.leader import Parts
-from belay.runtime.queue import Priority
 from belay.runtime.reconciler import Reconciler
 from belay.shell.act import Senses
 from belay.shell.credentials import Credentials
@@ -17,17 +16,18 @@ from belay.shell.recorder import Recorder
 
 def make_reconciler(parts: Parts) -> Reconciler:
     """A reconciler with its senses. Needs a running event loop."""
-
-    def wake(key: Key) -> None:
-        parts.queue.add(key, Priority.MOVING)
-
     session = open_session(__version__)
     credentials = Credentials(parts.cluster)
     asker = HttpAsker(session, Guard(), credentials, _now)
+
+    def wake(key: Key) -> None:
+        parts.queue.add(key, reconciler.urgency(key))
+
     prober = Prober(asker, wake, now=_now, on_sample=parts.metrics.check)
     recorder = Recorder(parts.cluster, parts.config.election.identity)
     recorder.start()
-    return Reconciler(parts, Senses(prober, credentials, session), recorder)
+    reconciler = Reconciler(parts, Senses(prober, credentials, session), recorder)
+    return reconciler
 
 
 def _now() -> datetime:

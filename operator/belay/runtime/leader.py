@@ -24,6 +24,8 @@ class Reconciles(Protocol):
     """What the machine turns."""
 
     async def reconcile(self, key: Key) -> float | None: ...
+    def knows(self, key: Key, resource_version: str) -> bool: ...
+    def urgency(self, key: Key) -> Priority: ...
     def forget(self, key: Key) -> None: ...
     async def close(self) -> None: ...
 
@@ -62,7 +64,7 @@ class Leader:
         self._source_failure: BaseException | None = None
         self._resync = Resync(cluster, queue, self._deliveries, config.scopes, config.resync)
         self._revisions = Revisions(cluster, config.scopes, queue.add)
-        self._targets = Targets(cluster, lambda key: queue.add(key, Priority.MOVING))
+        self._targets = Targets(cluster, lambda key: queue.add(key, self._reconciler.urgency(key)))
         self._reconciler = make_reconciler(
             Parts(cluster, config, self._revisions, self._targets, metrics, queue)
         )
@@ -120,6 +122,8 @@ class Leader:
         self._deliveries.record(key, resource_version, deleted=deleted)
         if deleted:
             self._reconciler.forget(key)
+        elif self._reconciler.knows(key, resource_version):
+            return
         self._queue.add(key, Priority.NEW)
 
     def _on_end(self, failure: BaseException | None) -> None:

@@ -9,13 +9,14 @@ from pydantic import ValidationError
 
 from belay.api.names import API_VERSION, MANAGER_STATUS
 from belay.api.status import Rollout, WorkflowStatus
-from belay.api.words import Outcome
+from belay.api.words import Outcome, Phase
 from belay.core import milestones
 from belay.core.decide import decide, under_way
 from belay.core.decision import Decision
 from belay.core.keys import Key
 from belay.core.observed import KnownRevision, Observed
 from belay.runtime.leader import Parts
+from belay.runtime.queue import Priority
 from belay.shell.act import Senses, act
 from belay.shell.cluster import Object
 from belay.shell.observe import Observer, Watched
@@ -38,6 +39,7 @@ class _Look:
     """The phase that this process looks at, and since when."""
 
     at: str
+    phase: Phase
     since: datetime
 
 
@@ -49,6 +51,7 @@ class Reconciler:
         self._senses = senses
         self._recorder = recorder
         self._looks: dict[Key, _Look] = {}
+        self._versions: dict[Key, str] = {}
         self._observer = Observer(
             RevisionCache(), self._watched, allowed_mounts=parts.config.mount_paths
         )
@@ -66,9 +69,21 @@ class Reconciler:
             if not await self._carry_out(turn, seen, decision):
                 continue
             if not decision.again:
+                self._versions[key] = await turn.version()
                 return self._wait(key, seen, decision)
         log.warning("a turn took more than %d steps", MOST_STEPS, extra={"workflow": str(key)})
         return PAUSE
+
+    def knows(self, key: Key, resource_version: str) -> bool:
+        """Whether the last turn ended on this very version: an event of it is no news."""
+        return self._versions.get(key) == resource_version
+
+    def urgency(self, key: Key) -> Priority:
+        """Reverts, and what is about to become one, go before rollouts."""
+        failing = any(tally.fails for tally in self._senses.prober.tallies(key))
+        look = self._looks.get(key)
+        reverting = look is not None and look.phase is Phase.REVERTING
+        return Priority.REVERT if failing or reverting else Priority.MOVING
 
     def forget(self, key: Key) -> None:
         """The Workflow is gone: nothing of it stays in this process."""
@@ -76,6 +91,7 @@ class Reconciler:
         self._parts.targets.unfollow(key)
         self._parts.metrics.state.drop(key)
         self._looks.pop(key, None)
+        self._versions.pop(key, None)
 
     async def close(self) -> None:
         await self._senses.close()
@@ -188,7 +204,7 @@ class Reconciler:
         at = f"{rollout.id}/{rollout.phase}/{rollout.suspended_at}"
         look = self._looks.get(key)
         if look is None or look.at != at:
-            look = self._looks[key] = _Look(at, _now())
+            look = self._looks[key] = _Look(at, rollout.phase, _now())
         return look.since
 
 

@@ -6,7 +6,7 @@ from belay.core.keys import Key
 from belay.core.observed import DryRun, Refusal
 from belay.shell.cluster import Cluster, Object
 from belay.shell.errors import NotFound
-from belay.shell.resources import Resource
+from belay.shell.resources import WORKFLOWS, Resource
 
 
 @dataclass(slots=True)
@@ -30,6 +30,11 @@ class Turn:
             except NotFound:
                 self._objects[at] = None
         return self._objects[at]
+
+    async def version(self) -> str:
+        """The Workflow's resourceVersion that this turn ends on; empty when it is gone."""
+        found = await self.get(WORKFLOWS, self.key.name)
+        return str(found["metadata"]["resourceVersion"]) if found is not None else ""
 
     def put(self, resource: Resource, found: Object) -> None:
         """Go on with what a write answered."""
