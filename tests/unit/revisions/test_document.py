@@ -131,7 +131,7 @@ def _laughs() -> str:
 def test_a_bomb_is_refused_quickly(bomb: str, message: str) -> None:
     began = time.process_time()
     assert message in refusal(bomb)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 10
 
 
 def test_the_depth_that_is_allowed_is_read_in_both_formats() -> None:
