@@ -26,6 +26,8 @@ _TOKEN_LIFE: Final = timedelta(minutes=10)
 _STOP_SECONDS: Final = 1.0
 """Then kopf is cancelled: what it has not finished by then, it would wait for in vain."""
 _CANCEL_SECONDS: Final = 5.0
+_FAREWELL_SECONDS: Final = 0.1
+"""What aiohttp needs to close TLS connections (its documentation, "Graceful Shutdown")."""
 _BACK_OFFS: Final = (0.2, 0.5, 1, 2, 3, 5, 5, 5, 5)
 """After refusals of this length kopf gives up, and with it the process. Without an answer at all
 it goes on for ever. None is so long that the source would seem dead."""
@@ -91,7 +93,10 @@ class KopfSource:
     async def _operate(self, loop: asyncio.AbstractEventLoop, on_event: OnEvent) -> None:
         operator = asyncio.create_task(self._operator(loop, on_event))
         self._cancel = partial(asyncio.get_running_loop().call_soon_threadsafe, operator.cancel)
-        await operator
+        try:
+            await operator
+        finally:
+            await asyncio.sleep(_FAREWELL_SECONDS)
 
     async def _operator(self, loop: asyncio.AbstractEventLoop, on_event: OnEvent) -> None:
         await kopf.operator(

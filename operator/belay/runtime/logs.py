@@ -30,7 +30,8 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         said = super().formatMessage(record)
-        fields = [f"{name}={getattr(record, name)}" for name in FIELDS if hasattr(record, name)]
+        told = {name: getattr(record, name, None) for name in FIELDS}
+        fields = [f"{name}={value}" for name, value in told.items() if value]
         return " ".join([said, *fields])
 
 

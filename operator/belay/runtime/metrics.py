@@ -2,7 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from belay.api.words import Outcome, Verdict
 from belay.runtime.state_metrics import StateMetrics
@@ -13,6 +20,7 @@ class Metrics:
     """One registry; no label names a Workflow here."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.state = StateMetrics()
         self._rollouts = Histogram(

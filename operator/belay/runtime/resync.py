@@ -66,17 +66,20 @@ class Resync:
         return self._clock() - self._agreed_at
 
     async def run(self, on_first_list: Callable[[], None] = lambda: None) -> None:
-        """Until cancelled. Raises `SourceDead`, once the source is known to be dead."""
+        """Until cancelled. Raises `SourceDead`, once the source is known to be dead.
+
+        After the first list the source starts and tells of everything: no need to do it here.
+        """
         listed, at = await self._list_when_possible()
         on_first_list()
+        await self._judge(self._deliveries.compare(listed, at).behind)
         while True:
-            await self._round(listed, at)
             rest = self._settings.period * random.uniform(0.9, 1.1)  # noqa: S311
             await asyncio.sleep(rest)
             listed, at = await self._list_when_possible()
+            await self._round(listed, at)
 
     async def _round(self, listed: Mapping[Key, int], at: int) -> None:
-        self.trouble = ""
         comparison = self._deliveries.compare(listed, at)
         for key in (*comparison.behind, *comparison.gone):
             self._queue.add(key, Priority.RESYNC)
@@ -110,13 +113,16 @@ class Resync:
         back_off = BackOff()
         while True:
             try:
-                return await self._list()
+                listed = await self._list()
             except (NotFound, Gone, Unavailable) as error:
                 self.trouble = f"Workflows cannot be listed: {error}"
                 wait = error.retry_after if isinstance(error, Unavailable) else 0.0
             except ApiError as error:
                 self.trouble = f"Workflows cannot be listed: {error}"
                 wait = COMPLAIN_EVERY
+            else:
+                self.trouble = ""
+                return listed
             self._complain(self.trouble)
             await back_off.pause(wait)
 

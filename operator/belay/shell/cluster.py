@@ -294,10 +294,21 @@ class Cluster:
                     raise await _error(response)
                 yield response
             finally:
-                response.release()
+                _abandon(response)
         finally:
             if self._on_request is not None:
                 self._on_request(verb, resource, code)
+
+
+def _abandon(response: aiohttp.ClientResponse) -> None:
+    """Give a connection back; where the answer is still coming, break it off at once.
+
+    A TLS farewell would go on after the event loop is closed.
+    """
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    response.release()
 
 
 async def _error(response: aiohttp.ClientResponse) -> ApiError:
