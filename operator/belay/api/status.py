@@ -178,6 +178,11 @@ class Rollout(ApiModel):
     message: Annotated[str, Field(max_length=2048)] = ""
     """Why, in a sentence."""
 
+    @property
+    def live(self) -> bool:
+        """The rollout itself has reached the target; until then others may have."""
+        return self.delivered and self.phase is not Phase.PREVIEWING
+
 
 class Quarantine(ApiModel):
     """A failed attempt that is not repeated until someone asks."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import rfc8785
 
+from belay.api.status import Rollout
 from belay.api.workflow import WorkflowSpec
 
 
@@ -20,3 +21,11 @@ def attempt_digest(spec: WorkflowSpec, digest: str) -> str:
             mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
         )
     return "sha256:" + hashlib.sha256(rfc8785.dumps(tried)).hexdigest()
+
+
+def is_wished(spec: WorkflowSpec, rollout: Rollout) -> bool:
+    """Whether the rollout tries exactly what the spec asks for now."""
+    return (
+        spec.active_revision == rollout.to.revision
+        and attempt_digest(spec, rollout.to.digest) == rollout.attempt_digest
+    )

@@ -18,9 +18,12 @@ def begin(
     *actions: Action,
     history: list[HistoryEntry] | None = None,
 ) -> Decision:
-    """Write the intent. A retry releases the quarantine of what it tries again."""
+    """Write the intent. A retry releases the quarantine of what it tries again.
+
+    The baseline counts only where the live pods that answered it run the stable revision.
+    """
     status = seen.status
-    aside = gates.previewed(seen)
+    aside, strays = gates.previewed(seen), _strays(seen)
     blank = Rollout(
         id=id_of(seen),
         kind=_kind(status, go.ref.revision, go.ref.digest),
@@ -32,12 +35,12 @@ def begin(
         started_at=now,
         phase_started_at=now,
         previewed=aside,
-        delivered=not aside or _strays(seen),
+        delivered=not aside or strays,
         targets=[
             TargetRecord(kind=w.kind.kind, name=w.name, uid=w.uid, template_hash=w.template_hash)
             for w in seen.workloads
         ],
-        baseline=list(seen.dry_run.baseline) if seen.dry_run else [],
+        baseline=list(seen.dry_run.baseline) if seen.dry_run and not strays else [],
     )
     phase = Phase.PREVIEWING if aside else Phase.DELIVERING
     limits = seen.spec.deadlines

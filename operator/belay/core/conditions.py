@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from belay.api.status import Condition
 from belay.api.words import ConditionType, Reason
+
+MOST_WORDS: Final = 2048
+"""Characters of a message that the CRD admits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def write(story: Story, before: list[Condition], now: datetime, generation: int)
             type=kind,
             status=say.status,
             reason=say.reason,
-            message=say.message,
+            message=say.message[:MOST_WORDS],
             last_transition_time=_since(old.get(kind), say, now),
             observed_generation=generation,
         )

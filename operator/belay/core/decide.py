@@ -8,7 +8,7 @@ from typing import Final
 from belay.api.status import Rollout
 from belay.api.words import Outcome, Phase, Reason, Trigger
 from belay.core import ending, gates, milestones, moves
-from belay.core.attempt import attempt_digest
+from belay.core.attempt import is_wished
 from belay.core.begin import begin
 from belay.core.decision import Decision, DeletePreview
 from belay.core.delivery import preview_name
@@ -62,10 +62,7 @@ def wish_changed(seen: Observed, rollout: Rollout) -> bool:
     wanted, stable = seen.spec.active_revision, seen.status.stable
     if rollout.phase is Phase.REVERTING and stable is not None and wanted == stable.revision:
         return False
-    return (
-        wanted != rollout.to.revision
-        or attempt_digest(seen.spec, rollout.to.digest) != rollout.attempt_digest
-    )
+    return not is_wished(seen.spec, rollout)
 
 
 def _go_on(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -123,6 +120,9 @@ def _supersede(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
             history = ending.remember(seen.status, ended)
             trigger = Trigger.RETRY if retried else Trigger.SPEC
             gone = _preview_gone(seen, rollout)
+            if retried:
+                handled = seen.status.model_copy(update={"last_handled_retry": seen.retry})
+                seen = replace(seen, status=handled, written=seen.status)
             decision = begin(seen, now, answer, trigger, *gone, history=history)
             told = (*milestones.of(ended, seen.status.stable), *decision.milestones)
             return replace(decision, milestones=told)

@@ -99,9 +99,9 @@ def pointer(ref: RevisionRef) -> str:
     return json.dumps(fields, separators=(",", ":"))
 
 
-def config_map(delivery: Delivery, content: str | None, owners: list[WorkloadView]) -> Body:
-    """The immutable ConfigMap of one content; without `content`, only its owners are applied."""
-    body: Body = {
+def config_map(delivery: Delivery, content: str, owners: list[WorkloadView]) -> Body:
+    """The immutable ConfigMap of one content, whole: an apply takes away what it leaves out."""
+    return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
@@ -114,11 +114,9 @@ def config_map(delivery: Delivery, content: str | None, owners: list[WorkloadVie
             },
             "ownerReferences": [_owner_reference(w) for w in owners if w.found],
         },
+        "immutable": True,
+        "data": {delivery.ref.format.file_name: content},
     }
-    if content is not None:
-        body["immutable"] = True
-        body["data"] = {delivery.ref.format.file_name: content}
-    return body
 
 
 def template_patch(workload: WorkloadView, delivery: Delivery) -> Body:
@@ -191,6 +189,8 @@ def _preview_spec(
         _preview_container(c, delivery if c["name"] == container else None)
         for c in spec["containers"]
     ]
+    before = [_preview_container(c, None) for c in spec.get("initContainers") or []]
+    copied["initContainers"] = before or None
     copied["activeDeadlineSeconds"] = int(seconds) + PREVIEW_EXTRA_SECONDS
     copied["terminationGracePeriodSeconds"] = PREVIEW_GRACE
     return {k: v for k, v in copied.items() if v is not None}

@@ -8,6 +8,7 @@ from belay.api.status import HistoryEntry, Quarantine, Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase, Reason, Verdict
 from belay.api.workflow import OnFailure, OnInconclusive
 from belay.core import conditions, milestones, moves, proof
+from belay.core.attempt import is_wished
 from belay.core.conditions import Say, Story
 from belay.core.decision import Decision, DeletePreview
 from belay.core.delivery import preview_name
@@ -17,6 +18,8 @@ from belay.core.proof import Fault, Why
 
 MOST_HISTORY = 10
 MOST_QUARANTINE = 20
+MOST_WORDS = 1024
+"""Characters of a reason to give up; kubelet and admission may say more."""
 _RUNBOOK = "docs/operations.md"
 
 
@@ -26,13 +29,13 @@ def unproven(seen: Observed, now: datetime, rollout: Rollout, why: Why) -> Decis
     record = rollout.model_copy(
         update={
             "reason": why.reason,
-            "message": why.message,
+            "message": why.message[:MOST_WORDS],
             "evidence": proof.evidence(seen, moves.session(rollout)) or rollout.evidence,
         }
     )
     marked = _quarantined(seen, record, why, now)
     if _holds(seen, rollout, why):
-        active = rollout.to if rollout.delivered else seen.status.active
+        active = rollout.to if rollout.live else seen.status.active
         return end(seen, now, record, Outcome.HELD, quarantine=marked, active=active)
     outcome = Outcome.ABORTED if why.fault is Fault.PERSON else Outcome.REVERTED
     if not rollout.delivered:
@@ -59,11 +62,14 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
         update={"outcome": outcome, "ended_at": now, "deadline": None, "suspended_at": None}
     )
     status = seen.status.model_copy(update=more)
+    overtaken = outcome is Outcome.SUPERSEDED or not is_wished(seen.spec, record)
     story = _story(seen, status, record, outcome, now)
+    if overtaken:
+        story = _on_the_way(seen, story)
     status = status.model_copy(
         update={
             "rollout": record,
-            "phase": outcome.value,
+            "phase": Phase.PENDING.value if overtaken else outcome.value,
             "observed_generation": seen.generation,
             "active_revision": status.active.revision if status.active else None,
             "stable_revision": status.stable.revision if status.stable else None,
@@ -77,6 +83,13 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
         again=True,
     )
     return decision.with_status(status, seen.written or seen.status)
+
+
+def _on_the_way(seen: Observed, story: Story) -> Story:
+    """A newer wish has not had its answer: what ended is not the last word on it."""
+    message = f"{story.ready.message}. {seen.spec.active_revision} is wanted now"
+    say = Say("False", Reason.SUPERSEDED, message)
+    return conditions.moving(Reason.SUPERSEDED, message, say, story.serving)
 
 
 def remember(status: WorkflowStatus, rollout: Rollout) -> list[HistoryEntry]:
@@ -141,8 +154,11 @@ def _quarantined(seen: Observed, rollout: Rollout, why: Why, now: datetime) -> l
         at=now,
         rollout=rollout.id,
     )
-    others = [q for q in before if q.attempt_digest != entry.attempt_digest]
-    return [entry, *others][:MOST_QUARANTINE]
+    kept = [entry, *(q for q in before if q.attempt_digest != entry.attempt_digest)]
+    if len(kept) > MOST_QUARANTINE:
+        wanted = seen.spec.active_revision
+        kept.remove(next(q for q in reversed(kept) if q.revision != wanted))
+    return kept
 
 
 def _story(
@@ -168,7 +184,7 @@ def _story(
 def _serving(
     seen: Observed, status: WorkflowStatus, rollout: Rollout, outcome: Outcome, now: datetime
 ) -> Say:
-    if not rollout.delivered:
+    if not rollout.live:
         return moves.still_serving(seen, status)
     if outcome is Outcome.HELD:
         return Say("False", Reason.INCONCLUSIVE, f"{rollout.to.revision} runs unproven")
@@ -183,36 +199,34 @@ def _serving(
 def _last_words(seen: Observed, status: WorkflowStatus, rollout: Rollout, outcome: Outcome) -> str:
     new, why, retry = rollout.to.revision, rollout.message, retry_command(seen)
     stable = status.stable.revision if status.stable else None
-    runs = f"{stable} runs again" if rollout.delivered else f"{stable} kept serving all the time"
+    runs = _what_runs(rollout, stable)
     match outcome:
         case Outcome.REVERTED:
             fix = f"Fix {new} under a new revision, or try it again: {retry}"
             return f"{new} was reverted: {why}. {runs}. {fix}"
         case Outcome.ABORTED:
-            runs = runs if stable else "the workload's own template runs"
             return f"{new} was aborted: {why}. {runs}. To try it again: {retry}"
         case Outcome.FAILED:
-            own = (
-                "the workload runs its own template" if rollout.delivered else "nothing was touched"
-            )
             return (
-                f"{new} failed: {why}. There is no proven revision to go back to; {own}. "
+                f"{new} failed: {why}. There is no proven revision to go back to; {runs}. "
                 f"Fix {new} under a new revision, or try it again: {retry}"
             )
         case Outcome.HELD:
             kept = f"{stable} is kept to go back to" if stable else "there is nothing to go back to"
-            live = (
-                f"{new} runs unproven, {kept}"
-                if rollout.delivered
-                else f"{runs}; {new} is not delivered"
-            )
-            return f"{new} is held: {why}. {live}. To try it again: {retry}"
+            held = f"{new} runs unproven, {kept}" if rollout.live else f"{runs}; {new} is not live"
+            return f"{new} is held: {why}. {held}. To try it again: {retry}"
         case Outcome.REVERT_FAILED:
             return (
                 f"{new} failed, and the way back to {stable or 'the own template'} too: {why}. "
                 f"Nothing more is tried. Runbook: {_RUNBOOK}#revertfailed"
             )
-        case Outcome.SUPERSEDED:
+        case _:
             return f"{new} gave way to a newer wish"
-        case Outcome.PROMOTED | Outcome.REFUSED:
-            return why
+
+
+def _what_runs(rollout: Rollout, stable: str | None) -> str:
+    if rollout.live:
+        return f"{stable} runs again" if stable else "the workload runs its own template"
+    if rollout.delivered:
+        return "what runs is left as it is"
+    return f"{stable} kept serving all the time" if stable else "nothing was touched"

@@ -40,6 +40,7 @@ class Refuse:
 class Same:
     """The wanted content already runs and is proven: its name is adopted."""
 
+    was: RevisionRef
     ref: RevisionRef
 
 
@@ -71,11 +72,13 @@ def gate(seen: Observed, *, released: bool) -> Gate:
     objection = next(_first_objections(seen, revision), None)
     if objection is not None:
         return objection
-    if is_proven(seen, revision):
-        return Same(_adopted(seen, revision))
+    active = seen.status.active
+    if active is not None and is_proven(seen, revision, active):
+        update = {"revision": revision.spec.revision, "uid": revision.uid}
+        return Same(active, active.model_copy(update=update))
     attempt = attempt_digest(seen.spec, revision.spec.digest)
     quarantined = None if released else _quarantined(seen, attempt, revision)
-    refusal = quarantined or _preview_impossible(seen) or _checks_invalid(seen)
+    refusal = quarantined or _checks_invalid(seen) or _preview_impossible(seen)
     if refusal is not None:
         return refusal
     if seen.dry_run is None:
@@ -98,12 +101,11 @@ def _first_objections(seen: Observed, revision: RevisionView) -> Iterator[Wait |
                 break
 
 
-def is_proven(seen: Observed, revision: RevisionView) -> bool:
+def is_proven(seen: Observed, revision: RevisionView, active: RevisionRef) -> bool:
     """The wanted digest is what runs and what is stable, and every live template carries it."""
-    active, stable = seen.status.active, seen.status.stable
+    stable = seen.status.stable
     return (
-        active is not None
-        and stable is not None
+        stable is not None
         and active.digest == stable.digest == revision.spec.digest
         and all(
             w.carried is not None and w.carried.content_digest == active.content_digest
@@ -133,12 +135,6 @@ def preview_workload(seen: Observed) -> WorkloadView:
 def consents(seen: Observed, workload: WorkloadView) -> bool:
     """Whether the workload is there and names this Workflow."""
     return workload.consent == seen.key.name
-
-
-def _adopted(seen: Observed, revision: RevisionView) -> RevisionRef:
-    active = seen.status.active
-    assert active is not None  # noqa: S101
-    return active.model_copy(update={"revision": revision.spec.revision, "uid": revision.uid})
 
 
 def _not_found(seen: Observed) -> str:
@@ -289,6 +285,8 @@ def _preview_impossible(seen: Observed) -> Refuse | None:
         why = "its pods use the host's network, where two would want the same ports"
     elif workload.single_claims:
         why = f"it mounts the ReadWriteOncePod claim {workload.single_claims[0]}"
+    elif not all(_declares(workload, c) for c in proof.checks_at(seen, Stage.PREVIEW)):
+        why = "no workload declares the ports of all checks at Preview"
     if why is None:
         return None
     message = (

@@ -81,8 +81,8 @@ def _ended(rollout: Rollout, outcome: Outcome, stable: RevisionRef | None) -> Mi
         case Outcome.REVERTED | Outcome.ABORTED:
             note = f"{new} taken back after {took}; {back} runs"
         case Outcome.HELD:
-            runs = new if rollout.delivered else back
-            note = f"{new} not proven after {took} and left as it is; {runs} runs"
+            runs = f"{new} runs" if rollout.live else f"{new} is not live"
+            note = f"{new} not proven after {took} and left as it is; {runs}"
         case Outcome.FAILED:
             note = f"{new} not proven after {took}, and there is no proven revision to go back to"
         case Outcome.SUPERSEDED:

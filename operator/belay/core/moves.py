@@ -85,7 +85,7 @@ def moving_story(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> St
         message = f"{new}: {rollout.message}. Going back to {_fallback(status)}"
     else:
         reason = Reason.PROGRESSING
-        message = f"{new} {_DOING[rollout.phase]}"
+        message = f"{new} {_DOING.get(rollout.phase, 'is on its way')}"
     if rollout.suspended_at is not None:
         reason = Reason.SUSPENDED
         message = (
@@ -102,7 +102,7 @@ def moving_story(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> St
 
 
 def _serving(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> Say:
-    if not rollout.delivered:
+    if not rollout.live:
         return still_serving(seen, status)
     return Say("Unknown", Reason.PROGRESSING, f"{rollout.to.revision} runs and is not proven yet")
 

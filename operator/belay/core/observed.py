@@ -62,8 +62,8 @@ class ConfigMapView:
     uid: str
     first_name: str
     owners: frozenset[str]
-    intact: bool
-    """Its bytes have the digest that its name promises."""
+    content: str | None
+    """Its bytes, where they have the digest that its name promises."""
 
 
 @dataclass(frozen=True, slots=True)

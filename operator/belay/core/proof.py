@@ -16,6 +16,8 @@ from belay.core.probe import Answer, Probe, ProbePlan, Tally
 from belay.core.workloads import WorkloadView
 
 MOST_EVIDENCE: Final = 32
+MOST_TEXT: Final = 256
+"""Characters of what was asked and of what came; paths may be longer."""
 _LEAST_EVIDENCE_SECONDS: Final = 5.0
 _SETTLING: Final = timedelta(seconds=10)
 """How long a Secret or an image may take to appear after the pod that names it."""
@@ -77,6 +79,10 @@ def plan(
 
 def failing(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod]) -> Why | None:
     """A failure that is certain already: a streak of wrong answers, or a crash loop."""
+    return crash_loop(pods) or wrong_answers(seen, stage, session, pods)
+
+
+def crash_loop(pods: Iterable[Pod]) -> Why | None:
     for pod in pods:
         looping = pod.crash_looping()
         if looping is not None:
@@ -86,6 +92,11 @@ def failing(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod]) -> 
                 f"container {looping} of pod {pod.name} restarted {pod.restarts[looping]} times"
                 + (f", last with {pod.last_exit}" if pod.last_exit else ""),
             )
+    return None
+
+
+def wrong_answers(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod]) -> Why | None:
+    """A streak of wrong answers that reached its check's threshold."""
     for check in checks_at(seen, stage):
         for tally in _tallies(seen, check, session, pods):
             if tally.fails >= check.failure_threshold:
@@ -255,8 +266,8 @@ def _evidence(tally: Tally) -> Evidence:
         stage=tally.stage,
         pod=tally.pod,
         verdict=Verdict.FAIL if failed else Verdict.PASS if tally.passes else Verdict.INCONCLUSIVE,
-        asked=tally.asked,
-        got=tally.last.got if tally.last else "",
+        asked=tally.asked[:MOST_TEXT],
+        got=tally.last.got[:MOST_TEXT] if tally.last else "",
         passes=tally.passes,
         fails=tally.fails,
         tries=tally.tries,

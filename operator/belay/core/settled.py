@@ -41,7 +41,8 @@ def settled(seen: Observed, now: datetime) -> Decision:
         return _housekeeping(seen)
     done = answered(seen)
     trigger = Trigger.RETRY if wants_retry(seen) else Trigger.SPEC
-    seen = replace(seen, status=_tokens_handled(seen), written=seen.status)
+    if not seen.spec.suspend or seen.status.observed_generation is None:
+        seen = replace(seen, status=_tokens_handled(seen), written=seen.status)
     if done:
         return Decision().with_status(seen.status, _unmarked(seen))
     if seen.spec.suspend:
@@ -64,14 +65,14 @@ def adopted_status(seen: Observed, now: datetime, same: Same) -> WorkflowStatus:
     """The name is adopted: what runs stays as it is, down to its bytes."""
     before, new = seen.status, same.ref.revision
     ready = conditions.find(before.conditions, ConditionType.READY)
-    renamed = before.active is None or before.active.revision != new
+    renamed = same.was.revision != new
     if ready is not None and ready.status == "True" and not renamed:
         story = conditions.settled(ready.reason, ready.message, moves.still_serving(seen, before))
         return _rest(seen, now, Outcome.PROMOTED, story)
     message = f"{new} already runs and is proven: nothing was touched"
-    if renamed and before.active is not None:
+    if renamed:
         message = (
-            f"{new} has the content of {before.active.revision}, which already runs and is "
+            f"{new} has the content of {same.was.revision}, which already runs and is "
             "proven: nothing was touched"
         )
     story = conditions.settled(Reason.SAME_CONTENT, message, moves.still_serving(seen, before))
@@ -189,15 +190,19 @@ def _housekeeping(seen: Observed) -> Decision:
 
 
 def _surplus(seen: Observed) -> list[Action]:
-    """Revisions of our own importer beyond the limit, oldest first; never one that has a role."""
+    """Revisions of our own importer beyond the limit, oldest first.
+
+    Never one that has a role, and none that came after those: it may be wished for next.
+    """
     status = seen.status
     if status.phase != Outcome.PROMOTED or not seen.known_complete:
         return []
     needed = {seen.spec.active_revision, status.active_revision, status.stable_revision}
     managed = sorted((k for k in seen.known if k.managed), key=lambda k: (k.created, k.name))
-    excess = len(managed) - max(seen.spec.revision_history_limit, 0)
-    free = [k for k in managed if k.name not in needed]
-    return [DeleteRevision(f"{seen.key.name}-{k.name}", k.uid) for k in free[: max(excess, 0)]]
+    excess = max(len(managed) - seen.spec.revision_history_limit, 0)
+    newest = max((k.created for k in seen.known if k.name in needed), default="")
+    free = [k for k in managed if k.name not in needed and k.created < newest]
+    return [DeleteRevision(f"{seen.key.name}-{k.name}", k.uid) for k in free[:excess]]
 
 
 def _stable_noted(seen: Observed) -> WorkflowStatus:

@@ -21,7 +21,7 @@ def read_config_map(raw: Object, ref: RevisionRef) -> ConfigMapView:
         uid=metadata["uid"],
         first_name=str((metadata.get("annotations") or {}).get(ANNOTATION_REVISION) or ""),
         owners=frozenset(o["uid"] for o in metadata.get("ownerReferences") or []),
-        intact=f"sha256:{digest}" == ref.content_digest,
+        content=text if f"sha256:{digest}" == ref.content_digest else None,
     )
 
 

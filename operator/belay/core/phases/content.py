@@ -15,35 +15,46 @@ def missing_content(
     seen: Observed, now: datetime, rollout: Rollout, delivery: Delivery
 ) -> Decision | None:
     """The step that puts the ConfigMap in place for all targets; None when it is there."""
+    match ensured(seen, delivery):
+        case None:
+            return None
+        case EnsureConfigMap() as action:
+            return moves.stay(seen, now, rollout, action, until=rollout.deadline, again=True)
+        case Refusal() as refusal:
+            return ending.unproven(seen, now, rollout, refused(refusal))
+
+
+def ensured(seen: Observed, delivery: Delivery) -> EnsureConfigMap | Refusal | None:
+    """What it takes to have the ConfigMap, owned by every target; None when all is there."""
     there = seen.config_maps.get(delivery.config_map)
-    if there is not None and not there.intact:
+    if there is None:
+        source = _source(seen, delivery)
+        if source is None:
+            message = (
+                f"WorkflowRevision {seen.key.name}-{delivery.ref.revision} with the content "
+                f"{delivery.ref.content_digest[:15]} is gone, and its ConfigMap too"
+            )
+            return Refusal(Reason.REVISION_NOT_FOUND, message)
+        return EnsureConfigMap(config_map(delivery, source.content, list(seen.workloads)))
+    if there.content is None:
         message = (
             f"ConfigMap {delivery.config_map} holds other content than its name says; "
             "somebody made or changed it: delete it and try again"
         )
-        why = Why(Fault.ENVIRONMENT, Reason.ENVIRONMENT_CONFIGURATION, message)
-        return ending.unproven(seen, now, rollout, why)
-    owners = {w.uid for w in seen.workloads if w.found}
-    if there is not None and owners <= there.owners:
+        return Refusal(Reason.ENVIRONMENT_CONFIGURATION, message)
+    if {w.uid for w in seen.workloads if w.found} <= there.owners:
         return None
-    if there is not None:
-        body = config_map(delivery, None, list(seen.workloads))
-        body["metadata"]["uid"] = there.uid
-        action = EnsureConfigMap(body)
-        return moves.stay(seen, now, rollout, action, until=rollout.deadline, again=True)
-    source = source_of(seen, delivery)
-    if source is None:
-        message = (
-            f"WorkflowRevision {seen.key.name}-{delivery.ref.revision} with the content "
-            f"{delivery.ref.content_digest[:15]} is gone, and its ConfigMap too"
-        )
-        why = Why(Fault.ENVIRONMENT, Reason.REVISION_NOT_FOUND, message)
-        return ending.unproven(seen, now, rollout, why)
-    body = config_map(delivery, source.content, list(seen.workloads))
-    return moves.stay(seen, now, rollout, EnsureConfigMap(body), until=rollout.deadline, again=True)
+    body = config_map(delivery, there.content, list(seen.workloads))
+    body["metadata"]["uid"] = there.uid
+    return EnsureConfigMap(body)
 
 
-def source_of(seen: Observed, delivery: Delivery) -> RevisionView | None:
+def refused(failure: Refusal) -> Why:
+    """What the server said to an action, as a reason to give up."""
+    return Why(Fault.ENVIRONMENT, failure.reason, failure.message)
+
+
+def _source(seen: Observed, delivery: Delivery) -> RevisionView | None:
     """A revision that was read and has exactly these bytes."""
     for view in (seen.revision, seen.fallback):
         if (
@@ -52,8 +63,3 @@ def source_of(seen: Observed, delivery: Delivery) -> RevisionView | None:
         ):
             return view
     return None
-
-
-def refused(failure: Refusal) -> Why:
-    """What the server said to an action, as a reason to give up."""
-    return Why(Fault.ENVIRONMENT, failure.reason, failure.message)

@@ -44,7 +44,9 @@ def activate(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     """Through the gate: `active` moves, in the write that begins the observation."""
     pods = {(w.kind.kind, w.name): w.pods for w in seen.workloads}
     targets = [
-        t.model_copy(update={"restarts": sum(p.total_restarts for p in pods[t.kind, t.name])})
+        t.model_copy(
+            update={"restarts": sum(p.total_restarts for p in pods.get((t.kind, t.name), ()))}
+        )
         for t in rollout.targets
     ]
     record = moves.enter(

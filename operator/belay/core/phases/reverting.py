@@ -7,10 +7,12 @@ from belay.api.status import Rollout
 from belay.api.words import Outcome, Reason, Stage
 from belay.core import ending, moves, proof
 from belay.core.decision import Action, ApplyTemplate, Decision, EnsureConfigMap
-from belay.core.delivery import Delivery, config_map, template_patch, withdrawal
+from belay.core.delivery import Delivery, template_patch, withdrawal
 from belay.core.gates import consents
-from belay.core.observed import Observed
-from belay.core.phases.content import source_of
+from belay.core.observed import Observed, Refusal
+from belay.core.phases.content import ensured
+from belay.core.pods import Pod
+from belay.core.proof import Why
 
 
 def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -22,8 +24,8 @@ def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         message = "every target is gone, or no longer names this workflow"
         return _failed(seen, now, rollout, Reason.ENVIRONMENT_TARGET_GONE, message)
     step = _withdraw(seen) if stable is None else _restore(seen, stable)
-    if isinstance(step, str):
-        return _failed(seen, now, rollout, Reason.STABLE_REVISION_DELETED, step)
+    if isinstance(step, Refusal):
+        return _failed(seen, now, rollout, step.reason, step.message)
     if step:
         again = isinstance(step[0], EnsureConfigMap)
         return moves.stay(seen, now, rollout, *step, until=rollout.deadline, again=again)
@@ -38,19 +40,17 @@ def _withdraw(seen: Observed) -> list[Action]:
     ]
 
 
-def _restore(seen: Observed, stable: Delivery) -> list[Action] | str:
+def _restore(seen: Observed, stable: Delivery) -> list[Action] | Refusal:
     missing = [w for w in seen.workloads if not stable.arrived_at(w)]
     if not missing:
         return []
-    if stable.config_map not in seen.config_maps:
-        source = source_of(seen, stable)
-        if source is None:
-            return (
-                f"the ConfigMap {stable.config_map} of {stable.ref.revision} is gone, "
-                "and no WorkflowRevision has its content"
-            )
-        return [EnsureConfigMap(config_map(stable, source.content, list(seen.workloads)))]
-    return [ApplyTemplate(template_patch(w, stable)) for w in missing]
+    match ensured(seen, stable):
+        case None:
+            return [ApplyTemplate(template_patch(w, stable)) for w in missing]
+        case EnsureConfigMap() as action:
+            return [action]
+        case Refusal() as refusal:
+            return refusal
 
 
 def _prove(seen: Observed, now: datetime, rollout: Rollout, stable: Delivery | None) -> Decision:
@@ -67,7 +67,7 @@ def _prove(seen: Observed, now: datetime, rollout: Rollout, stable: Delivery | N
         counts = ", ".join(f"{w.told}: {w.completion.told}" for w in found)
         message = f"the way back is not complete after {seen.spec.deadlines.revert} ({counts})"
         return _failed(seen, now, rollout, Reason.REVERT_TIMEOUT, message)
-    why = proof.failing(seen, Stage.GATE, session, pods)
+    why = _failing(seen, session, pods) if stable is not None else None
     if why is not None and stable is not None:
         message = f"{stable.ref.revision} fails too: {why.message}"
         return _failed(seen, now, rollout, Reason.STABLE_FAILING, message)
@@ -75,6 +75,12 @@ def _prove(seen: Observed, now: datetime, rollout: Rollout, stable: Delivery | N
         return _done(seen, now, rollout)
     probes = proof.plan(seen, Stage.GATE, session) if complete else None
     return moves.stay(seen, now, rollout, probes=probes, until=until)
+
+
+def _failing(seen: Observed, session: str, pods: list[Pod]) -> Why | None:
+    """Pods that were never replaced may have restarted long ago: a ready one is no crash loop."""
+    looping = proof.crash_loop([p for p in pods if not p.ready])
+    return looping or proof.wrong_answers(seen, Stage.GATE, session, pods)
 
 
 def _done(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
