@@ -14,6 +14,7 @@ from belay.runtime.leader import EndedUnexpectedly, Leader, MakeReconciler
 from belay.runtime.metrics import Metrics
 from belay.runtime.resync import SourceDead
 from belay.shell.cluster import Cluster
+from belay.shell.egress import HOSTILE, Guard, api_servers
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,10 @@ class App:
         return False
 
     async def _lead(self, cluster: Cluster, elector: Elector | None) -> None:
-        leader = self._leader = Leader(cluster, self._config, self._metrics, self._make_reconciler)
+        guard = Guard(HOSTILE | await api_servers([cluster.host]))
+        leader = self._leader = Leader(
+            cluster, self._config, self._metrics, guard, self._make_reconciler
+        )
         self._metrics.leading(True)
         try:
             if elector is None:

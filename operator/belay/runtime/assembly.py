@@ -8,7 +8,6 @@ from belay.runtime.leader import Parts
 from belay.runtime.reconciler import Reconciler
 from belay.shell.act import Senses
 from belay.shell.credentials import Credentials
-from belay.shell.egress import Guard
 from belay.shell.http_check import HttpAsker, open_session
 from belay.shell.prober import Prober
 from belay.shell.recorder import Recorder
@@ -18,7 +17,7 @@ def make_reconciler(parts: Parts) -> Reconciler:
     """A reconciler with its senses. Needs a running event loop."""
     session = open_session(__version__)
     credentials = Credentials(parts.cluster)
-    asker = HttpAsker(session, Guard(), credentials, _now)
+    asker = HttpAsker(session, parts.guard, credentials, _now)
 
     def wake(key: Key) -> None:
         parts.queue.add(key, reconciler.urgency(key))

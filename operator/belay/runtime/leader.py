@@ -18,6 +18,7 @@ from belay.runtime.revisions import Revisions
 from belay.runtime.targets import Targets
 from belay.runtime.workers import Workers
 from belay.shell.cluster import Cluster
+from belay.shell.egress import Guard
 
 
 class Reconciles(Protocol):
@@ -40,6 +41,7 @@ class Parts:
     targets: Targets
     metrics: Metrics
     queue: WorkQueue
+    guard: Guard
 
 
 MakeReconciler = Callable[[Parts], Reconciles]
@@ -54,7 +56,12 @@ class Leader:
     """Made when this process begins to lead, and used once."""
 
     def __init__(
-        self, cluster: Cluster, config: Config, metrics: Metrics, make_reconciler: MakeReconciler
+        self,
+        cluster: Cluster,
+        config: Config,
+        metrics: Metrics,
+        guard: Guard,
+        make_reconciler: MakeReconciler,
     ) -> None:
         queue = self._queue = WorkQueue()
         self._drain_seconds = config.drain_seconds
@@ -66,7 +73,7 @@ class Leader:
         self._revisions = Revisions(cluster, config.scopes, queue.add)
         self._targets = Targets(cluster, lambda key: queue.add(key, self._reconciler.urgency(key)))
         self._reconciler = make_reconciler(
-            Parts(cluster, config, self._revisions, self._targets, metrics, queue)
+            Parts(cluster, config, self._revisions, self._targets, metrics, queue, guard)
         )
         self._workers = Workers(queue, self._reconciler.reconcile, config.workers)
         self.dead = ""

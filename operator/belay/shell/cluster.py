@@ -64,6 +64,11 @@ class Cluster:
         client.user_agent = user_agent
         return cls(client, namespace, on_request)
 
+    @property
+    def host(self) -> str:
+        """URL of the API server."""
+        return str(self._client.configuration.host)
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -1,5 +1,6 @@
 """WorkflowRevisions: read one at a time, verified, and a few of them remembered."""
 
+import asyncio
 from collections import OrderedDict
 from typing import Final
 
@@ -28,7 +29,8 @@ class RevisionCache:
         uid = str(raw["metadata"]["uid"])
         found = self._verified.get(uid)
         if found is None:
-            found = self._verified[uid] = _verified(name, uid, raw["spec"])
+            found = await asyncio.to_thread(_verified, name, uid, raw["spec"])
+            self._verified[uid] = found
             if len(self._verified) > MOST_REMEMBERED:
                 self._verified.popitem(last=False)
         self._verified.move_to_end(uid)
