@@ -1,6 +1,7 @@
 """One turn over one Workflow: observe, decide, act, write, until there is nothing left to do."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -43,10 +44,22 @@ class _Look:
     since: datetime
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Reconciler:
     """The machine's one moving part: `reconcile` is called by the workers, key by key."""
 
-    def __init__(self, parts: Parts, senses: Senses, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        senses: Senses,
+        recorder: Recorder,
+        *,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._now = now
         self._parts = parts
         self._senses = senses
         self._recorder = recorder
@@ -64,7 +77,7 @@ class Reconciler:
             if seen is None:
                 self.forget(key)
                 return None
-            decision = decide(seen, _now())
+            decision = decide(seen, self._now())
             turn.failure = None
             if not await self._carry_out(turn, seen, decision):
                 continue
@@ -117,7 +130,7 @@ class Reconciler:
         rollout = seen.status.rollout
         if rollout is None:
             return
-        if rollout.ended_at is None or _now() - rollout.ended_at < STILL_NEWS:
+        if rollout.ended_at is None or self._now() - rollout.ended_at < STILL_NEWS:
             told = milestones.of(rollout, seen.status.stable)
             self._recorder.tell(seen.key, seen.uid, told)
 
@@ -204,7 +217,7 @@ class Reconciler:
         at = f"{rollout.id}/{rollout.phase}/{rollout.suspended_at}"
         look = self._looks.get(key)
         if look is None or look.at != at:
-            look = self._looks[key] = _Look(at, rollout.phase, _now())
+            look = self._looks[key] = _Look(at, rollout.phase, self._now())
         return look.since
 
 
@@ -225,7 +238,3 @@ def _status_body(key: Key, raw: Object, status: WorkflowStatus) -> Object:
 
 def _fields(key: Key, rollout: Rollout | None) -> dict[str, str]:
     return {"workflow": str(key), "rollout": rollout.id if rollout else ""}
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
