@@ -76,7 +76,7 @@ clean: ## Remove .venv and what tools left here (finished builds stay in the use
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The package itself is found by a path file: an editable install would need a build backend.
-$(READY): requirements.lock Makefile
+$(READY): requirements.lock
 	@python="$(PYTHON)"; \
 	fits='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'; \
 	for each in python3 python3.13 python3.12 python3.11; do \
