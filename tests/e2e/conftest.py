@@ -1,0 +1,96 @@
+"""What every end-to-end case has: a namespace, an operator that serves it, and a Workflow."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from tests.harness import workbench, workbench_operator
+from tests.harness.cluster import Cluster
+from tests.harness.workbench import Bench, Flow
+from tests.harness.workbench_operator import Operator, Places
+
+from belay.shell.cluster import Cluster as Api
+
+Begin = Callable[..., Awaitable[Flow]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every case here needs pods, and none may hang."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.pods)
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """How the operators under test log in: by a token of the shipped ServiceAccount."""
+    return workbench_operator.install(cluster, tmp_path_factory.mktemp("operator"))
+
+
+@pytest.fixture(scope="session")
+def places(
+    cluster: Cluster, operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Places]:
+    """Namespaces of this process, each for one case, that share operators."""
+    found = Places(cluster, operator_kubeconfig, tmp_path_factory.mktemp("operators"))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def place(places: Places) -> Iterator[tuple[str, Operator]]:
+    """The case's namespace, and an operator that serves it among others."""
+    with places.take() as taken:
+        yield taken
+
+
+@pytest.fixture
+def own_place(
+    operator_kubeconfig: Path, namespace: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[str, Operator]]:
+    """As `place`, with an operator of the case's own; its options are the fixture's parameter."""
+    options: tuple[str, ...] = getattr(request, "param", ())
+    running = Operator(operator_kubeconfig, (namespace,), tmp_path / "operator.log", options)
+    running.start()
+    yield namespace, running
+    running.close()
+
+
+@pytest.fixture
+async def bench(cluster: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    """The case's namespace; what its operator said is shown where the case fails."""
+    own = "own_place" in request.fixturenames
+    namespace, operator = request.getfixturevalue("own_place" if own else "place")
+    async with (
+        await Api.connect(str(cluster.kubeconfig), user_agent="belay-e2e") as api,
+        aiohttp.ClientSession() as http,
+    ):
+        found = Bench(cluster, api, namespace, operator, http)
+        yield found
+    print(found.said)
+
+
+@pytest.fixture
+def begin(bench: Bench) -> Begin:
+    """How a case begins, with v1 active and proven.
+
+    v1 itself takes the shortest way; what is given counts from the next wish on.
+    """
+
+    async def begun(
+        *, deploy: dict[str, Any] | None = None, v1: dict[str, Any] | None = None, **options: Any
+    ) -> Flow:
+        await bench.deploy(**(deploy or {}))
+        await bench.revise("v1", **(v1 or {"note": "first"}))
+        names = {key: options[key] for key in ("name", "targets") if key in options}
+        flow = Flow(bench, workbench.workflow(checks=(), window="0s", preview="None", **names))
+        await flow.apply()
+        await flow.at("Promoted")
+        flow.manifest = workbench.workflow(**options)
+        return flow
+
+    return begun

@@ -1,0 +1,65 @@
+"""How many writes a rollout costs, and that rest costs none; from the audit log."""
+
+from collections import Counter
+
+import pytest
+from tests.e2e.conftest import Begin
+from tests.harness.workbench import Bench, written
+
+MOST_WRITES = 10
+MOST_ON_THE_CRITICAL_PATH = 5
+MOST_EVENTS, MOST_EVENTS_OF_A_REVERT = 4, 5
+
+
+@pytest.mark.parametrize("own_place", [("--resync-seconds", "1")], indirect=True)
+async def test_an_idle_resync_writes_nothing(bench: Bench, begin: Begin) -> None:
+    flow = await begin()
+    await bench.told("RolloutStarted", "Activated", "Promoted")
+    mark = bench.audit.mark()
+    await flow.looks(mark, times=3)
+    assert not bench.writes(mark)
+
+
+async def test_a_clean_rollout_keeps_to_its_budget_of_writes(bench: Bench, begin: Begin) -> None:
+    flow = await begin(preview="None", window="2s")
+    await bench.told("RolloutStarted", "Activated", "Promoted")
+    await bench.revise("v2", note="second")
+    mark = bench.audit.mark()
+    await flow.wish("v2")
+    await flow.at("Observing")
+    path = bench.writes(mark)
+    await flow.at("Promoted")
+    await bench.told("RolloutStarted", "Activated", "Promoted")
+    await flow.looked_at()
+    everything = bench.writes(mark)
+    show("clean rollout until Active", path)
+    show("clean rollout in all", everything)
+    path.pop("create events", None)
+    assert path.total() <= MOST_ON_THE_CRITICAL_PATH
+    assert everything.total() <= MOST_WRITES
+    assert everything["create events"] <= MOST_EVENTS
+    dry = Counter(written(c) for c in bench.calls(mark) if c.dry_run)
+    assert dry == {"patch deployments": 1}
+
+
+@pytest.mark.parametrize("preview", ["Pod", "None"])
+async def test_a_revert_keeps_to_its_budget_of_events(
+    bench: Bench, begin: Begin, preview: str
+) -> None:
+    flow = await begin(preview=preview)
+    await bench.told("RolloutStarted", "Activated", "Promoted")
+    await bench.revise("v2", code=500)
+    mark = bench.audit.mark()
+    await flow.wish("v2")
+    await flow.at("Reverted")
+    await bench.told("RolloutStarted", "CheckFailed", "Reverted")
+    await flow.looked_at()
+    writes = bench.writes(mark)
+    show(f"revert, preview {preview}", writes)
+    assert writes["create events"] <= MOST_EVENTS_OF_A_REVERT
+    assert writes.total() <= MOST_WRITES
+
+
+def show(what: str, writes: Counter[str]) -> None:
+    parts = ", ".join(f"{kind} {count}" for kind, count in sorted(writes.items()))
+    print(f"API writes of a {what}: {writes.total()} ({parts})")

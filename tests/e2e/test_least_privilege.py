@@ -1,0 +1,93 @@
+"""Every right that is shipped is used, and none is missing; from the audit log of a fixed tour."""
+
+from typing import Any
+
+import pytest
+import yaml
+from tests.e2e.conftest import Begin
+from tests.harness import workbench
+from tests.harness.audit import Entry
+from tests.harness.setup import ROOT
+from tests.harness.workbench import ANSWERS, Bench, Flow, gone
+from tests.harness.workbench_operator import USER
+
+from belay.shell.resources import CLAIMS, REVISIONS, SERVICES
+
+Right = tuple[str, str, str]
+"""API group, resource with its subresource, verb."""
+
+
+def granted() -> set[Right]:
+    """What the ClusterRole of deploy/base grants."""
+    manifests = yaml.safe_load_all((ROOT / "deploy" / "base" / "rbac.yaml").read_text())
+    (role,) = [one for one in manifests if one["kind"] == "ClusterRole"]
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(calls: list[Entry]) -> set[Right]:
+    """What was asked for. An apply that made its object (201) needed `create`, too."""
+    rights = set()
+    for call in calls:
+        resource = "/".join(filter(None, (call.resource, call.subresource)))
+        rights.add((call.group, resource, call.verb))
+        if call.verb == "patch" and call.code == 201:
+            rights.add((call.group, resource, "create"))
+    return rights
+
+
+@pytest.mark.usefixtures("own_place")
+async def test_a_tour_needs_every_right_that_is_granted_and_no_other(
+    bench: Bench, begin: Begin
+) -> None:
+    mark = bench.audit.mark()
+    bench.operator.kill()
+    bench.operator.start()
+    await tour(bench, begin)
+    calls = bench.audit.entries(
+        since=mark, user=USER, keep=lambda call: call.namespace in (bench.namespace, "")
+    )
+    assert [str(call) for call in calls if call.code == 403] == []
+    lacking = granted() - used(calls)
+    assert lacking == set(), f"granted and never used: {sorted(lacking)}"
+
+
+async def tour(bench: Bench, begin: Begin) -> None:
+    """Promote by preview and Service, prune, revert, be refused, and fail to mount a Secret."""
+    await bench.apply(SERVICES, workbench.service())
+    behind = {"name": "behind", "http": {"port": 80, "service": "app"}, "period": "200ms"}
+    limits = {"preview": "5s"}
+    flow = await begin(checks=[ANSWERS, behind], deadlines=limits, revisionHistoryLimit=0)
+    await bench.revise("old", note="old", labels={"belay.dev/managed": "true"})
+    await bench.revise("v2", note="second")
+    await flow.wish("v2")
+    await flow.at("Promoted")
+    await gone(bench, REVISIONS, "wf-old")
+    await bench.revise("v3", code=500)
+    await flow.wish("v3")
+    await flow.at("Reverted")
+    binding = {"name": "key", "secretKeyRef": {"name": "nowhere", "key": "key"}}
+    await bench.revise("v4", bindings=[binding], note="fourth")
+    await flow.wish("v4")
+    await flow.at("Reverted")
+    await refused(bench)
+
+
+async def refused(bench: Bench) -> None:
+    """A target whose claim one pod alone may mount."""
+    claim: dict[str, Any] = {
+        "accessModes": ["ReadWriteOncePod"],
+        "resources": {"requests": {"storage": "1Mi"}},
+    }
+    await bench.apply(CLAIMS, {"metadata": {"name": "alone"}, "spec": claim})
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "alone"}}
+    await bench.deploy("single", flow="single", replicas=0, volumes=[volume])
+    await bench.revise("v1", flow="single", note="first")
+    flow = Flow(bench, workbench.workflow("single", targets=["single"]))
+    await flow.apply()
+    await flow.says("PreviewImpossible")

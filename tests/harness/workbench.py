@@ -1,0 +1,487 @@
+"""A namespace with an application, revisions and Workflows in it, as their user handles them."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from tests.harness import images
+from tests.harness.audit import AuditLog, Entry
+from tests.harness.cluster import Cluster
+from tests.harness.workbench_operator import USER, Operator
+
+from belay.api.names import ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION, API_VERSION
+from belay.api.revision import Binding, Format
+from belay.api.words import Outcome
+from belay.core.revisions.read import parse
+from belay.core.revisions.revision import Draft, build
+from belay.core.workloads.deployment import DEPLOYMENT
+from belay.shell.cluster import Cluster as Api
+from belay.shell.errors import NotFound
+from belay.shell.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    EVENTS,
+    PODS,
+    REPLICA_SETS,
+    REVISIONS,
+    SERVICES,
+    WORKFLOWS,
+    Resource,
+)
+
+Object = dict[str, Any]
+Good = Callable[[Object], object]
+
+SECONDS = 120.0
+"""How long anything is awaited; far more than it takes."""
+ANSWERS: Object = {
+    "name": "answers",
+    "http": {"port": "http", "path": "/run"},
+    "period": "200ms",
+    "timeout": "2s",
+}
+"""The usual check: three wrong answers within half a second."""
+
+_APP = Path(__file__).parent / "workbench_app.py"
+_ENDS = frozenset(Outcome) - {Outcome.REFUSED}
+
+
+@dataclass(slots=True)
+class Bench:
+    """One namespace, and the operator that serves it."""
+
+    cluster: Cluster
+    api: Api
+    """The administrator's connection, for what a test's people do."""
+    namespace: str
+    operator: Operator
+    http: aiohttp.ClientSession
+
+    async def apply(self, resource: Resource, body: Object, manager: str = "user") -> Object:
+        """Server-side apply by somebody, forced; `body` needs no namespace."""
+        metadata = {**body["metadata"], "namespace": self.namespace}
+        full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        full["metadata"] = metadata
+        return await self.api.apply(resource, full, manager=manager, force=True)
+
+    async def get(self, resource: Resource, name: str) -> Object:
+        return await self.api.get(resource, self.namespace, name)
+
+    async def find(self, resource: Resource, labels: str | None = None) -> list[Object]:
+        return await self.api.list(resource, self.namespace, labels=labels)
+
+    async def delete(self, resource: Resource, name: str) -> None:
+        await self.api.delete(resource, self.namespace, name)
+
+    async def deploy(self, name: str = "app", **options: Any) -> Object:
+        """Create the application's Deployment; for `options` see `deployment`."""
+        return await self.apply(DEPLOYMENTS, deployment(name, **options))
+
+    async def scale(self, name: str, replicas: int) -> None:
+        """Set the number of pods, as a HorizontalPodAutoscaler does."""
+        body = {"metadata": {"name": name}, "spec": {"replicas": replicas}}
+        await self.apply(DEPLOYMENTS, body, "autoscaler")
+
+    async def revise(
+        self,
+        revision: str,
+        *,
+        flow: str = "wf",
+        labels: dict[str, str] | None = None,
+        bindings: Sequence[Object] = (),
+        **definition: Any,
+    ) -> Object:
+        """Publish a revision, made by the product's own code."""
+        body = revision_body(flow, revision, definition, bindings)
+        body["metadata"]["labels"] = labels or {}
+        return await self.apply(REVISIONS, body)
+
+    async def until(
+        self, resource: Resource, name: str, good: Good, seconds: float = SECONDS
+    ) -> Object:
+        """Watch an object until it is `good`, and give it. `good` sees {} when it is deleted."""
+        last: Object = {}
+        try:
+            async with asyncio.timeout(seconds):
+                async for last in self._states(resource, name):
+                    if good(last):
+                        return last
+        except TimeoutError:
+            pass
+        shown = json.dumps(last.get("status", last), indent=1)[:6000]
+        raise AssertionError(
+            f"{resource.kind} {name}: not as awaited within {seconds:g} s; last seen: {shown}\n"
+            f"operator:\n{self.said[-6000:]}"
+        )
+
+    async def _states(self, resource: Resource, name: str) -> Any:
+        """The states of one object: as it is now, and each one after that."""
+        while True:
+            fields = f"metadata.name={name}"
+            events = self.api.watch(resource, self.namespace, "", fields=fields)
+            async for kind, found in events:
+                if kind != "BOOKMARK":
+                    yield {} if kind == "DELETED" else found
+
+    async def pods(self, name: str = "app") -> list[Object]:
+        """The application's pods that are not ending."""
+        pods = await self.find(PODS, f"app={name}")
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    async def until_pod(self, good: Good) -> Object:
+        """Wait for a pod, not ending, that is `good`."""
+        async with asyncio.timeout(SECONDS):
+            async for kind, pod in self.api.watch(PODS, self.namespace, ""):
+                there = kind not in ("BOOKMARK", "DELETED")
+                if there and "deletionTimestamp" not in pod["metadata"] and good(pod):
+                    return pod
+        raise AssertionError("the watch of pods has ended")
+
+    async def no_preview(self) -> None:
+        """Wait until no preview pod is there any more."""
+        for pod in await self.find(PODS, "belay.dev/preview"):
+            await gone(self, PODS, pod["metadata"]["name"])
+
+    async def reasons(self, flow: str = "wf") -> list[str]:
+        """Reasons of the events about a Workflow, in the order in which things happened."""
+        events = [e for e in await self.find(EVENTS) if e["regarding"]["name"] == flow]
+        return [e["reason"] for e in sorted(events, key=_when)]
+
+    async def told(self, *reasons: str, flow: str = "wf") -> None:
+        """Wait until the events about a Workflow end with these reasons."""
+        said: list[str] = []
+        try:
+            async with asyncio.timeout(SECONDS):
+                async for _ in self.api.watch(EVENTS, self.namespace, ""):
+                    said = await self.reasons(flow)
+                    if said[-len(reasons) :] == list(reasons):
+                        return
+        except TimeoutError:
+            raise AssertionError(f"told {said} instead of {reasons}") from None
+
+    async def told_note(self, reason: str) -> str:
+        """What the one event with this reason says."""
+        (event,) = [e for e in await self.find(EVENTS) if e["reason"] == reason]
+        return str(event["note"])
+
+    async def tell(self, pod: str, **members: Any) -> None:
+        """Make one running pod behave in another way from now on."""
+        async with asyncio.timeout(SECONDS):
+            found = await self.until(PODS, pod, _has_address)
+            url = f"http://{found['status']['podIP']}:8080/tell"
+            while True:
+                try:
+                    async with self.http.post(url, json=members) as answer:
+                        answer.raise_for_status()
+                        return
+                except aiohttp.ClientConnectorError:
+                    await asyncio.sleep(0.05)
+
+    async def address(self, name: str = "app") -> str:
+        """Create the application's Service, and give its URL once that is answered."""
+        found = await self.apply(SERVICES, service(name))
+        url = f"http://{found['spec']['clusterIP']}/run"
+        async with asyncio.timeout(SECONDS):
+            while True:
+                try:
+                    async with self.http.get(url) as answer:
+                        answer.raise_for_status()
+                        return url
+                except aiohttp.ClientConnectorError:
+                    await asyncio.sleep(0.05)
+
+    async def ask(self, url: str) -> Object:
+        """What the application answers at a URL."""
+        async with self.http.get(url) as answer:
+            return dict(await answer.json(content_type=None))
+
+    async def until_runs(self, revision: str | None, name: str = "app") -> Object:
+        """Wait until all pods of the Deployment are those of this revision; None: its own."""
+
+        def good(found: Object) -> bool:
+            annotations = found["spec"]["template"]["metadata"].get("annotations") or {}
+            return (
+                annotations.get(ANNOTATION_REVISION) == revision
+                and DEPLOYMENT.completion(found).done
+            )
+
+        return await self.until(DEPLOYMENTS, name, good)
+
+    async def config_maps(self) -> set[str]:
+        """Names of the delivered ConfigMaps."""
+        return {uid_name(one)[1] for one in await self.find(CONFIG_MAPS, "belay.dev/workflow")}
+
+    async def replica_sets(self, name: str = "app") -> list[Object]:
+        return await self.find(REPLICA_SETS, f"app={name}")
+
+    @property
+    def said(self) -> str:
+        """What the operator logged of this namespace."""
+        return self.operator.said(self.namespace)
+
+    @property
+    def audit(self) -> AuditLog:
+        found = self.cluster.audit()
+        assert found is not None
+        return found
+
+    def calls(self, since: int) -> list[Entry]:
+        """What the operator asked of the API server in this namespace."""
+        return self.audit.entries(since=since, user=USER, namespace=self.namespace)
+
+    def writes(self, since: int) -> Counter[str]:
+        """The operator's writes in this namespace: `patch workflows/status` and how often."""
+        return Counter(written(entry) for entry in self.calls(since) if entry.is_write)
+
+
+@dataclass(slots=True)
+class Flow:
+    """One Workflow: a manifest that its user edits and applies."""
+
+    bench: Bench
+    manifest: Object
+    generation: int = 0
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Tokens that were set, by the field of the status that will name them."""
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["metadata"]["name"])
+
+    @property
+    def spec(self) -> Object:
+        found: Object = self.manifest["spec"]
+        return found
+
+    async def apply(self) -> None:
+        """Apply the manifest as it is."""
+        found = await self.bench.apply(WORKFLOWS, self.manifest)
+        self.generation = found["metadata"]["generation"]
+
+    async def wish(self, revision: str) -> None:
+        """Wish for another revision."""
+        self.spec["activeRevision"] = revision
+        await self.apply()
+
+    async def annotate(self, what: str, token: str) -> None:
+        """Set a token: `retry` or `abort`."""
+        annotations = {f"belay.dev/{what}": token}
+        body = {"metadata": {"name": self.name, "annotations": annotations}}
+        await self.bench.apply(WORKFLOWS, body, f"kubectl-{what}")
+        self.tokens[f"lastHandled{what.capitalize()}"] = token
+
+    async def now(self) -> Object:
+        return await self.bench.get(WORKFLOWS, self.name)
+
+    async def looked_at(self) -> None:
+        """Make the operator look twice, so that the first look is over; from the audit log."""
+        for _ in range(2):
+            mark = self.bench.audit.mark()
+            annotations = {"example.com/nudge": str(mark)}
+            body = {"metadata": {"name": self.name, "annotations": annotations}}
+            await self.bench.apply(WORKFLOWS, body, "nudge")
+            await self.looks(mark)
+
+    async def looks(self, since: int, times: int = 1) -> None:
+        """Wait until the operator has begun so many looks after a mark in the audit log."""
+        look = ("get", "workflows", self.name)
+        async with asyncio.timeout(SECONDS):
+            while True:
+                calls = [(c.verb, c.resource, c.name) for c in self.bench.calls(since)]
+                if calls.count(look) >= times:
+                    return
+                await asyncio.sleep(0.1)
+
+    async def until(self, good: Good, seconds: float = SECONDS) -> Object:
+        return await self.bench.until(WORKFLOWS, self.name, good, seconds)
+
+    def answered(self, found: Object) -> bool:
+        """Whether the status speaks of the newest wish and the newest tokens."""
+        status = found.get("status") or {}
+        newest = status.get("observedGeneration", 0) >= self.generation
+        return newest and self.tokens.items() <= status.items()
+
+    async def at(self, *phases: str, seconds: float = SECONDS) -> Object:
+        """Wait for one of these phases or outcomes; an end of another kind fails at once."""
+
+        def good(found: Object) -> bool:
+            if not self.answered(found):
+                return False
+            phase = found["status"]["phase"]
+            assert phase in phases or phase not in _ENDS, (
+                f"{phase} instead of {phases}: {ready(found)}\n{self.bench.said[-6000:]}"
+            )
+            return phase in phases
+
+        return await self.until(good, seconds)
+
+    async def says(self, reason: str, seconds: float = SECONDS) -> str:
+        """Wait until Ready has this reason for the newest wish, and give its message."""
+        found = await self.until(
+            lambda f: self.answered(f) and ready(f)["reason"] == reason, seconds
+        )
+        return str(ready(found)["message"])
+
+
+def workflow(
+    name: str = "wf",
+    revision: str = "v1",
+    *,
+    targets: Iterable[str] = ("app",),
+    checks: Sequence[Object] = (ANSWERS,),
+    window: str = "1s",
+    preview: str = "Pod",
+    **spec: Any,
+) -> Object:
+    """The manifest of a Workflow; `spec` holds further members of it, of verification too."""
+    verification = {"checks": list(checks), "window": window, "preview": preview}
+    if "onInconclusive" in spec:
+        verification["onInconclusive"] = spec.pop("onInconclusive")
+    workloads = [{"kind": "Deployment", "name": target} for target in targets]
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "activeRevision": revision,
+            "target": {"workloads": workloads},
+            "verification": verification,
+            **spec,
+        },
+    }
+
+
+def revision_body(
+    flow: str, revision: str, definition: Object, bindings: Sequence[Object] = ()
+) -> Object:
+    """A WorkflowRevision with a JSON definition, made by the product's own code."""
+    document = parse(json.dumps(definition).encode(), Format.JSON)
+    draft = Draft(
+        workflow=flow,
+        revision=revision,
+        form=Format.JSON,
+        document=document,
+        bindings=[Binding.model_validate(one) for one in bindings],
+    )
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "WorkflowRevision",
+        "metadata": {"name": f"{flow}-{revision}"},
+        "spec": build(draft).to_api(),
+    }
+
+
+def deployment(
+    name: str,
+    *,
+    flow: str | None = "wf",
+    replicas: int = 1,
+    linger: float = 0,
+    switch: bool = False,
+    **pod: Any,
+) -> Object:
+    """A Deployment of the application. `pod` holds further members of the pod's spec.
+
+    `linger`: seconds that an ending pod serves on; `switch`: it reads the ConfigMap `switch`.
+    """
+    container: Object = {
+        "name": "app",
+        "image": images.base().name,
+        "imagePullPolicy": "Never",
+        "command": ["python3", "-u", "-c", _APP.read_text()],
+        "env": [{"name": "LINGER", "value": str(linger)}],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {
+            "httpGet": {"path": "/ready", "port": "http"},
+            "periodSeconds": 1,
+            "timeoutSeconds": 5,
+        },
+        "resources": {"requests": {"cpu": "1m", "memory": "16Mi"}, "limits": {"memory": "96Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    volumes: list[Object] = []
+    if switch:
+        container["volumeMounts"] = [{"name": "switch", "mountPath": "/switch"}]
+        volumes = [{"name": "switch", "configMap": {"name": "switch", "optional": True}}]
+    spec = {
+        "terminationGracePeriodSeconds": int(linger) + 1,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": volumes,
+        **pod,
+    }
+    return {
+        "metadata": {
+            "name": name,
+            "annotations": {"belay.dev/workflow": flow} if flow else {},
+        },
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": spec},
+        },
+    }
+
+
+def service(name: str = "app") -> Object:
+    """A Service of the application's pods."""
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+    return {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": ports}}
+
+
+def condition(found: Object, kind: str) -> Object:
+    """A condition of this type, or an empty one."""
+    conditions = (found.get("status") or {}).get("conditions") or []
+    nothing = {"status": "", "reason": "", "message": ""}
+    return next((dict(c) for c in conditions if c["type"] == kind), nothing)
+
+
+def ready(found: Object) -> Object:
+    return condition(found, "Ready")
+
+
+def carries(pod: Object, content: Object) -> bool:
+    """Whether a pod has this content, as `status.active` and the like name it."""
+    annotations = pod["metadata"].get("annotations") or {}
+    return bool(annotations.get(ANNOTATION_CONTENT_DIGEST) == content["contentDigest"])
+
+
+def _has_address(pod: Object) -> bool:
+    ending = not pod or "deletionTimestamp" in pod["metadata"]
+    return not ending and "podIP" in pod["status"]
+
+
+def _when(event: Object) -> tuple[str, str]:
+    """What happened at the same moment is told in the order of the alphabet."""
+    return str(event["eventTime"]), str(event["reason"])
+
+
+def uid_name(found: Object) -> tuple[str, str]:
+    """What tells an object from a namesake."""
+    return found["metadata"]["uid"], found["metadata"]["name"]
+
+
+def written(entry: Entry) -> str:
+    """What kind of call this is: `patch workflows/status`."""
+    return f"{entry.verb} " + "/".join(filter(None, (entry.resource, entry.subresource)))
+
+
+async def gone(bench: Bench, resource: Resource, name: str) -> None:
+    """Wait until an object is not there any more."""
+    try:
+        await bench.get(resource, name)
+    except NotFound:
+        return
+    await bench.until(resource, name, lambda found: not found)
