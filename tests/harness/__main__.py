@@ -17,9 +17,9 @@ from tests.harness.setup import SetupError, say
 
 def _up() -> None:
     require_local()
-    ready = [images.pause().archive, images.base().archive]
     local = local_cluster(owned=False)
-    local.start(ready)
+    if not local.lives_on():
+        local.start([images.pause().archive, images.base().archive])
     print(f"export KUBECONFIG={local.kubeconfig}")
 
 
