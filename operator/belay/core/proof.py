@@ -138,8 +138,11 @@ def undecided(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod], t
     tallies = [t for c in checks_at(seen, stage) for t in _tallies(seen, c, session, pods)]
     silent = next((t for t in tallies if t.last and t.last.answer is Answer.NONE), None)
     if silent is not None:
+        answered = silent.passed_ever or silent.fails > 0
+        counted = "the last" if answered else f"{silent.tries} of {silent.tries}"
+        tries = "try" if answered else "tries"
         message = (
-            f"no verdict within {spoken(took)}: {silent.tries} of {silent.tries} tries of "
+            f"no verdict within {spoken(took)}: {counted} {tries} of "
             f'check "{silent.check}" to reach {silent.asked} found no answer'
         )
         if not unready:

@@ -18,13 +18,14 @@ class Completion:
     desired: int
     updated: int
     available: int
+    """Of the updated pods, at least: what is available beyond all old ones."""
     trouble: Trouble | None = None
     """Why it makes no pods, such as a quota."""
 
     @property
     def told(self) -> str:
         """For people: `2 of 3 pods`."""
-        return f"{min(self.updated, self.available)} of {self.desired} pods"
+        return f"{self.available} of {self.desired} pods"
 
 
 @dataclass(frozen=True, slots=True)

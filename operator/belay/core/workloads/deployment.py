@@ -26,7 +26,8 @@ def completion(raw: Raw) -> Completion:
     seen = int(status.get("observedGeneration") or 0) >= int(raw["metadata"]["generation"])
     total = int(status.get("replicas") or 0)
     done = seen and updated >= desired and total <= updated and available >= updated
-    return Completion(done, desired, updated, available, _trouble(raw) if seen else None)
+    new = max(available - (total - updated), 0)
+    return Completion(done, desired, updated, new, _trouble(raw) if seen else None)
 
 
 def unsupported(raw: Raw) -> str | None:
