@@ -26,7 +26,7 @@ class Lingering:
 _ALOFT = {"preview": "None"}
 _PATIENT = {**ANSWERS, "failureThreshold": 100}
 LINGERING = {
-    "Previewing": Lingering({}, {"ready": 503}, {"ready": 200}),
+    "Previewing": Lingering({}, {"ready": 503, "live": {"ready": 200}}, {"ready": 200}),
     "Delivering": Lingering(_ALOFT, {"ready": 503}, {"ready": 200}),
     "Verifying": Lingering({**_ALOFT, "checks": [_PATIENT]}, {"code": 500}, {"code": 200}),
     "Observing": Lingering({**_ALOFT, "window": "5s"}, {"note": "second"}, {}),

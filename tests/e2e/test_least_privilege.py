@@ -1,5 +1,7 @@
 """Every right that is shipped is used, and none is missing; from the audit log of a fixed tour."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +10,10 @@ from tests.e2e.conftest import Begin
 from tests.harness import workbench
 from tests.harness.audit import Entry
 from tests.harness.setup import ROOT
-from tests.harness.workbench import ANSWERS, Bench, Flow, gone
+from tests.harness.workbench import ANSWERS, SECONDS, Bench, Flow, gone
 from tests.harness.workbench_operator import USER
 
+from belay.runtime.kopf_source import KopfSource
 from belay.shell.resources import CLAIMS, REVISIONS, SERVICES
 
 Right = tuple[str, str, str]
@@ -43,12 +46,13 @@ def used(calls: list[Entry]) -> set[Right]:
 
 @pytest.mark.usefixtures("own_place")
 async def test_a_tour_needs_every_right_that_is_granted_and_no_other(
-    bench: Bench, begin: Begin
+    bench: Bench, begin: Begin, operator_kubeconfig: Path
 ) -> None:
     mark = bench.audit.mark()
     bench.operator.kill()
     bench.operator.start()
     await tour(bench, begin)
+    await whole_cluster(bench, operator_kubeconfig, mark)
     calls = bench.audit.entries(
         since=mark, user=USER, keep=lambda call: call.namespace in (bench.namespace, "")
     )
@@ -91,3 +95,20 @@ async def refused(bench: Bench) -> None:
     flow = Flow(bench, workbench.workflow("single", targets=["single"]))
     await flow.apply()
     await flow.says("PreviewImpossible")
+
+
+async def whole_cluster(bench: Bench, kubeconfig: Path, since: int) -> None:
+    """The event source alone, which reads more where it serves all namespaces, as the pod does."""
+    kinds = (("belay.dev", "workflows"), ("apiextensions.k8s.io", "customresourcedefinitions"))
+    watches = {(*kind, "watch") for kind in kinds}
+    source = KopfSource(str(kubeconfig), None, ())
+    source.start(lambda *_, **__: None, lambda _: None)
+    try:
+        async with asyncio.timeout(SECONDS):
+            while True:
+                calls = bench.audit.entries(since=since, user=USER, namespace="")
+                if watches <= used(calls):
+                    break
+                await asyncio.sleep(0.1)
+    finally:
+        await source.stop()
