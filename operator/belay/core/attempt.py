@@ -1,12 +1,10 @@
 """What was tried: the key of the quarantine."""
 
-import hashlib
 from typing import Any
-
-import rfc8785
 
 from belay.api.status import Rollout
 from belay.api.workflow import WorkflowSpec
+from belay.core.fingerprint import fingerprint
 
 
 def attempt_digest(spec: WorkflowSpec, digest: str) -> str:
@@ -20,7 +18,7 @@ def attempt_digest(spec: WorkflowSpec, digest: str) -> str:
         tried[part] = value.model_dump(
             mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
         )
-    return "sha256:" + hashlib.sha256(rfc8785.dumps(tried)).hexdigest()
+    return fingerprint(tried)
 
 
 def is_wished(spec: WorkflowSpec, rollout: Rollout) -> bool:

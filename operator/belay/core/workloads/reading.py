@@ -1,11 +1,8 @@
 """From a raw workload, its owned objects and its pods to a `WorkloadView`."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
-
-import rfc8785
 
 from belay.api.names import (
     ANNOTATION_CONTENT_DIGEST,
@@ -15,6 +12,7 @@ from belay.api.names import (
     VOLUME,
 )
 from belay.api.workflow import Workload
+from belay.core.fingerprint import fingerprint
 from belay.core.pods import read_pod
 from belay.core.workloads import KINDS
 from belay.core.workloads.base import Carried, Completion, Kind, Raw, WorkloadView
@@ -113,7 +111,7 @@ def template_hash(template: Raw) -> str:
     spec = dict(template["spec"])
     spec["volumes"] = [v for v in spec.get("volumes") or [] if v["name"] != VOLUME]
     spec["containers"] = [_without_mount(c) for c in spec["containers"]]
-    return "sha256:" + hashlib.sha256(rfc8785.dumps({"m": metadata, "s": spec})).hexdigest()
+    return fingerprint({"m": metadata, "s": spec})
 
 
 def _without_mount(container: Mapping[str, Any]) -> dict[str, Any]:
