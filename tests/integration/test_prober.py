@@ -105,7 +105,7 @@ async def resets(connection: Connection) -> None:
 
 
 async def test_a_failing_pod_wakes_its_workflow_once_with_the_whole_evidence() -> None:
-    async with operating() as operator, running(answers(500)) as pod:
+    async with running(answers(500)) as pod, operating() as operator:
         of = check(method="POST", path="/run", period=FAST, failureThreshold=3)
         operator.pursue(ONE, probe(of, pod.port))
         await operator.until(lambda: bool(operator.woken))
@@ -124,7 +124,7 @@ async def test_a_failing_pod_wakes_its_workflow_once_with_the_whole_evidence() -
 
 async def test_a_flapping_pod_never_reaches_a_threshold_of_two() -> None:
     flapping = turning(*[answers(200), answers(500)] * 20)
-    async with operating() as operator, running(flapping) as pod:
+    async with running(flapping) as pod, operating() as operator:
         of = check(period=FAST, failureThreshold=2, successThreshold=2)
         operator.pursue(ONE, probe(of, pod.port))
         await operator.until(lambda: operator.tally().tries >= 12)
@@ -134,7 +134,7 @@ async def test_a_flapping_pod_never_reaches_a_threshold_of_two() -> None:
 
 async def test_every_way_to_fail_counts_for_a_pod_that_is_not_ready() -> None:
     ways = turning(answers(503), resets, hangs, answers(200), answers(200))
-    async with operating() as operator, running(ways) as pod:
+    async with running(ways) as pod, operating() as operator:
         of = check(period=FAST, timeout="200ms", failureThreshold=3)
         operator.pursue(ONE, probe(of, pod.port, ready=False))
         await operator.until(lambda: len(operator.woken) == 2)
@@ -158,7 +158,7 @@ async def test_a_restart_between_two_requests_is_no_failure() -> None:
 async def test_a_port_that_closes_fails_once_another_pod_vouches_for_the_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = taken.getsockname()[1]
-    async with operating() as operator, running(answers()) as pod:
+    async with running(answers()) as pod, operating() as operator:
         of = check(period=FAST, failureThreshold=3)
         operator.pursue(ONE, probe(of, nobody, pod="gone-1"))
         await operator.until(lambda: operator.tally().tries >= 4)
@@ -172,7 +172,7 @@ async def test_a_port_that_closes_fails_once_another_pod_vouches_for_the_network
 
 
 async def test_hanging_pods_of_twenty_workflows_leave_the_network_to_another() -> None:
-    async with operating() as operator, running(hangs) as deaf, running(answers()) as pod:
+    async with running(hangs) as deaf, running(answers()) as pod, operating() as operator:
         of = check(timeout="60s")
         for n in range(20):
             names = [f"pod-{n}-{m}" for m in range(20)]
@@ -187,7 +187,7 @@ async def test_hanging_pods_of_twenty_workflows_leave_the_network_to_another() -
 
 
 async def test_two_thousand_probes_are_all_answered_and_leave_nothing_behind() -> None:
-    async with operating() as operator, running(answers()) as pod:
+    async with running(answers()) as pod, operating() as operator:
         of = check(period="2s")
         keys = [Key("many", f"wf-{n}") for n in range(1000)]
         for key in keys:
@@ -205,7 +205,7 @@ async def test_two_thousand_probes_are_all_answered_and_leave_nothing_behind() -
 
 
 async def test_a_baseline_asks_each_live_pod_once() -> None:
-    async with operating() as operator, running(answers()) as good, running(answers(500)) as bad:
+    async with running(answers()) as good, running(answers(500)) as bad, operating() as operator:
         of = check()
         asked = ProbePlan(
             "baseline",
