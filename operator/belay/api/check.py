@@ -107,6 +107,15 @@ class Expect(ApiModel):
 class HttpCheck(ApiModel):
     """One HTTP request. Asked of each new pod by its address, or of the pods behind a Service."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!(self.method == 'HEAD' && has(self.expect.bodyContains))",
+                "an answer to HEAD has no body: take GET, or leave out bodyContains",
+            )
+        )
+    )
+
     port: Annotated[
         int | str,
         Field(

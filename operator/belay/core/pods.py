@@ -46,6 +46,8 @@ class Pod:
     name: str
     uid: str
     address: str
+    host: str
+    """IP address of its node."""
     ready: bool
     running: bool
     """Every container runs, or ran: kubelet did its part."""
@@ -58,7 +60,6 @@ class Pod:
     trouble: Trouble | None
     ports: Mapping[str, int]
     """Declared TCP ports of the delivered container: by name and by number as text."""
-    on_host_network: bool
 
     @property
     def total_restarts(self) -> int:
@@ -84,6 +85,7 @@ def read_pod(raw: Mapping[str, Any], container: str | None) -> Pod:
         name=metadata["name"],
         uid=metadata["uid"],
         address=str(status.get("podIP") or ""),
+        host=str(status.get("hostIP") or ""),
         ready=conditions.get("Ready", {}).get("status") == "True",
         running=bool(regular) and all(_has_run(s) for s in regular),
         terminating="deletionTimestamp" in metadata,
@@ -92,7 +94,6 @@ def read_pod(raw: Mapping[str, Any], container: str | None) -> Pod:
         last_exit=_last_exit(statuses),
         trouble=_trouble(status, conditions, statuses),
         ports=declared_ports(spec, container),
-        on_host_network=bool(spec.get("hostNetwork")),
     )
 
 

@@ -40,6 +40,8 @@ class Probe:
     pod_uid: str
     address: str
     """IP address of the pod; empty until it has one."""
+    host: str
+    """IP address of its node."""
     port: int | None
     """Number of the container port to dial; None when the check's port is not declared there."""
     ready: bool

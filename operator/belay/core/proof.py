@@ -239,6 +239,7 @@ def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod) -> Probe:
         pod=pod.name,
         pod_uid=pod.uid,
         address=pod.address,
+        host=pod.host,
         port=port,
         ready=pod.ready,
     )

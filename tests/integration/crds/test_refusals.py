@@ -105,6 +105,10 @@ def with_header(**header: Any) -> dict[str, Any]:
         pytest.param(asking(path="healthz"), "begin the path with a slash", id="path"),
         pytest.param(asking(path="/a b"), "percent-encoded", id="path with a space"),
         pytest.param(asking(path="/a\r\nX: y"), "percent-encoded", id="path with a newline"),
+        pytest.param(
+            asking(method="HEAD", expect={"bodyContains": "ok"}), "take GET",
+            id="a body is expected of HEAD",
+        ),
         pytest.param(asking(body="x" * 4097), "may not be more than 4096", id="body too long"),
         pytest.param(
             asking(expect={"status": [99]}), "greater than or equal to 100", id="status 99"

@@ -164,6 +164,7 @@ def probe(
         pod=pod,
         pod_uid=f"uid-of-{pod}",
         address=address,
+        host="",
         port=port,
         ready=ready,
     )
