@@ -8,12 +8,13 @@ from tests.harness.demo.story import Told, spoken
 
 def show(stage: Stage, told: Told, seconds: float) -> None:
     """Print the table of all that was measured in this run."""
-    bare = told.bare
+    bare = told.mounted
     second, aside, live = (told.steps[name] for name in ("v2", "v3", "v3 live"))
     again = _serving_again(live)
     everything = stage.client.since(0)
     rows = [
-        ("a bare rollout of the Deployment", f"{bare:.1f} s"),
+        ("bare rollout restart before Belay", f"{told.bare:.1f} s; the pods mount nothing"),
+        ("bare rollout restart of the same pods", f"{bare:.1f} s; they mount the content"),
         ("v1 -> v2: patch to Active", f"{_s(second.active)}{_times(second.active, bare)}"),
         ("v1 -> v2: patch to Promoted (window 20 s)", _s(second.ended)),
         ("v3, with preview: patch to verdict", f"{_s(aside.ended)}; v2 never stopped serving"),

@@ -83,12 +83,11 @@ class Stage:
         found = self.cluster.get("-n", self.namespace, "pods", "-l", "app=triage")["items"]
         return {p["metadata"]["uid"] for p in found if "deletionTimestamp" not in p["metadata"]}
 
-    def bare_rollout(self) -> float:
-        """Seconds that the Deployment takes to roll without Belay."""
-        patch = {"spec": {"template": {"metadata": {"annotations": {"bare": "rollout"}}}}}
+    def bare_rollout(self, command: str) -> float:
+        """Seconds that the Deployment takes to roll by a kubectl command, without Belay."""
         before = self.cluster.get("-n", self.namespace, "deployment", "triage")
         began = time.monotonic()
-        self.typed(f"kubectl -n {self.namespace} patch deployment triage -p '{_dump(patch)}'")
+        self.typed(command)
 
         def complete(found: Object) -> bool:
             newer = found["metadata"]["generation"] > before["metadata"]["generation"]
@@ -96,7 +95,9 @@ class Stage:
 
         with self.screen.moving(lambda: f"rolling, {time.monotonic() - began:.1f} s"):
             kube.wait(self.cluster, self.namespace, "deployment/triage", complete, _SECONDS)
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        self.screen.row("complete", "2 of 2 pods; nothing was proven", took)
+        return took
 
     def patch(self, change: Object) -> None:
         """Patch the spec of the Workflow, as a person would."""

@@ -13,7 +13,7 @@ from belay.api.words import Outcome, Reason
 
 SAMPLE = ROOT / "deploy/samples/triage"
 _REAPPLIES = 20
-_FIRST_WINDOW, _WINDOW = "5s", "20s"
+_FIRST_WINDOW, _WINDOW = "3s", "20s"
 
 
 @dataclass(slots=True)
@@ -21,6 +21,9 @@ class Told:
     """What the steps have measured."""
 
     bare: float = 0.0
+    """Seconds of a bare rollout before Belay came; the pods mounted nothing."""
+    mounted: float = 0.0
+    """The same of the pods that Belay left, with the delivered content mounted."""
     steps: dict[str, Rolled] = field(default_factory=dict)
     reapplied: str = ""
 
@@ -32,13 +35,13 @@ def tell(stage: Stage, folder: Path) -> Told:
         step(stage, told, folder)
     _insist(stage, told, folder)
     _heal(stage, told)
+    _bare_again(stage, told)
     return told
 
 
 def _bare(stage: Stage, told: Told, _: Path) -> None:
     stage.screen.title("For comparison: the same Deployment rolls without Belay")
-    told.bare = stage.bare_rollout()
-    stage.screen.row("complete", "2 of 2 pods, nothing was proven", told.bare)
+    told.bare = stage.bare_rollout(_restart(stage))
 
 
 def _first(stage: Stage, told: Told, folder: Path) -> None:
@@ -103,6 +106,15 @@ def _heal(stage: Stage, told: Told) -> None:
             f"v4 ended {done.outcome} ({done.reason}), not adopted as the same content"
         )
     _untouched(stage, before)
+
+
+def _bare_again(stage: Stage, told: Told) -> None:
+    stage.screen.title("Once more without Belay, now that the pods mount what it delivered")
+    told.mounted = stage.bare_rollout(_restart(stage))
+
+
+def _restart(stage: Stage) -> str:
+    return f"kubectl -n {stage.namespace} rollout restart deployment triage"
 
 
 def publish(stage: Stage) -> None:
