@@ -1,7 +1,7 @@
 """How a rollout ends: the policy on failure, the quarantine, the history, the last words."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from belay.api.duration import spoken
 from belay.api.status import HistoryEntry, Quarantine, Rollout, WorkflowStatus
@@ -139,6 +139,8 @@ def _holds(seen: Observed, rollout: Rollout, why: Why) -> bool:
             )
             held = seen.spec.on_failure is OnFailure.HOLD
             return held or (bool(why.check) and failing_before)
+        case _:
+            assert_never(why.fault)
 
 
 def _quarantined(seen: Observed, rollout: Rollout, why: Why, now: datetime) -> list[Quarantine]:
@@ -157,7 +159,7 @@ def _quarantined(seen: Observed, rollout: Rollout, why: Why, now: datetime) -> l
     kept = [entry, *(q for q in before if q.attempt_digest != entry.attempt_digest)]
     if len(kept) > MOST_QUARANTINE:
         wanted = seen.spec.active_revision
-        kept.remove(next(q for q in reversed(kept) if q.revision != wanted))
+        kept.remove(next((q for q in reversed(kept) if q.revision != wanted), kept[-1]))
     return kept
 
 

@@ -69,7 +69,7 @@ def gate(seen: Observed, *, released: bool) -> Gate:
         return Wait(Reason.REVISION_NOT_FOUND, _not_found(seen))
     if isinstance(revision, DamagedRevision):
         return _damaged(revision)
-    objection = next(_first_objections(seen, revision), None)
+    objection = _first_objection(seen, revision)
     if objection is not None:
         return objection
     active = seen.status.active
@@ -88,17 +88,13 @@ def gate(seen: Observed, *, released: bool) -> Gate:
     return Go(revision.ref, attempt)
 
 
-def _first_objections(seen: Observed, revision: RevisionView) -> Iterator[Wait | Refuse]:
-    """What stands against the revision itself, then against each target, in order."""
+def _first_objection(seen: Observed, revision: RevisionView) -> Wait | Refuse | None:
+    """What stands against the revision itself, or else against a target, in order."""
     replaced = _replaced(seen, revision)
     if replaced is not None:
-        yield replaced
-    for workload in seen.workloads:
-        for of_workload in _OF_WORKLOADS:
-            answer = of_workload(seen, workload)
-            if answer is not None:
-                yield answer
-                break
+        return replaced
+    answers = (of_workload(seen, w) for w in seen.workloads for of_workload in _OF_WORKLOADS)
+    return next((answer for answer in answers if answer is not None), None)
 
 
 def is_proven(seen: Observed, revision: RevisionView, active: RevisionRef) -> bool:

@@ -5,6 +5,7 @@ The same record gives the same events with the same names, so that telling them 
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
 from belay.api.duration import spoken
 from belay.api.status import RevisionRef, Rollout
@@ -91,5 +92,7 @@ def _ended(rollout: Rollout, outcome: Outcome, stable: RevisionRef | None) -> Mi
             note = f"{new} failed, and so did the way back; nothing more is tried"
         case Outcome.REFUSED:
             note = f"{new} was refused"
+        case _:
+            assert_never(outcome)
     good = outcome in (Outcome.PROMOTED, Outcome.SUPERSEDED)
     return Milestone(rollout.id, outcome, note, at, warning=not good)

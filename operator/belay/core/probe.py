@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from belay.api.check import Check
 from belay.api.words import Stage, Verdict
@@ -105,6 +106,8 @@ class Tally:
                 return replace(seen, passes=0, fails=self.fails + 1, failing_since=since)
             case Verdict.INCONCLUSIVE:
                 return seen
+            case _:
+                assert_never(verdict)
 
 
 def judge(sample: Sample, *, ready: bool, another_answered: bool) -> Verdict:
@@ -122,3 +125,5 @@ def judge(sample: Sample, *, ready: bool, another_answered: bool) -> Verdict:
             return Verdict.FAIL if another_answered or not ready else Verdict.INCONCLUSIVE
         case Answer.UNASKED:
             return Verdict.INCONCLUSIVE
+        case _:
+            assert_never(sample.answer)

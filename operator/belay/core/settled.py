@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import assert_never
 
 from belay.api.status import HistoryEntry, Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Outcome, Phase, Reason, RolloutKind, Trigger
@@ -59,6 +60,8 @@ def settled(seen: Observed, now: datetime) -> Decision:
             return _wait(seen, now, answer)
         case Refuse():
             return _refuse(seen, now, answer)
+        case _:
+            assert_never(answer)
 
 
 def adopted_status(seen: Observed, now: datetime, same: Same) -> WorkflowStatus:

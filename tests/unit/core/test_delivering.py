@@ -268,3 +268,20 @@ def test_a_step_without_news_is_told_nothing() -> None:
     decision = decide(toy.observe(), toy.now)
     assert (decision.actions, decision.status, decision.milestones) == ((), None, ())
     assert decision.follow
+
+
+def test_each_action_tells_in_the_log_what_it_does() -> None:
+    toy = promoted("v1")
+    toy.behaves("v2", Mode.WRONG).wish("v2").run()
+    own = Toy(world.spec("v2", preview=Preview.NONE)).behaves("v2", Mode.WRONG).run()
+    told = [a.told for one in (toy, own) for d in one.decisions for a in d.actions]
+    name = next(iter(toy.config_maps))
+    assert {
+        "asking the server by a dry run",
+        f"applying ConfigMap {name}",
+        "creating the preview pod wf-1-preview-2-1",
+        "deleting the preview pod wf-1-preview-2-1",
+        "delivering to Deployment triage",
+        "withdrawing from Deployment triage",
+    } <= set(told)
+    assert str(toy.observe().key) == "shop/wf-1"

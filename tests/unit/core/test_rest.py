@@ -168,6 +168,14 @@ def test_the_wanted_one_is_never_evicted() -> None:
     assert [q.revision for q in kept][::19] == ["v2", "v3"]
 
 
+def test_twenty_attempts_of_one_revision_make_room_for_another() -> None:
+    toy = promoted("v1")
+    before = [entry(n, "v2") for n in range(20)]
+    toy.status = toy.status.model_copy(update={"quarantine": before})
+    toy.behaves("v2", Mode.WRONG).wish("v2").run()
+    assert [q.rollout for q in toy.status.quarantine] == ["2-1", *(q.rollout for q in before[:19])]
+
+
 def test_the_same_attempt_stands_in_the_quarantine_once() -> None:
     toy = promoted("v1")
     toy.behaves("v2", Mode.WRONG).wish("v2").run()

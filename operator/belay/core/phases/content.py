@@ -15,13 +15,12 @@ def missing_content(
     seen: Observed, now: datetime, rollout: Rollout, delivery: Delivery
 ) -> Decision | None:
     """The step that puts the ConfigMap in place for all targets; None when it is there."""
-    match ensured(seen, delivery):
-        case None:
-            return None
-        case EnsureConfigMap() as action:
-            return moves.stay(seen, now, rollout, action, until=rollout.deadline, again=True)
-        case Refusal() as refusal:
-            return ending.unproven(seen, now, rollout, refused(refusal))
+    step = ensured(seen, delivery)
+    if step is None:
+        return None
+    if isinstance(step, Refusal):
+        return ending.unproven(seen, now, rollout, refused(step))
+    return moves.stay(seen, now, rollout, step, until=rollout.deadline, again=True)
 
 
 def ensured(seen: Observed, delivery: Delivery) -> EnsureConfigMap | Refusal | None:

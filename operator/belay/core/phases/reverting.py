@@ -44,13 +44,10 @@ def _restore(seen: Observed, stable: Delivery) -> list[Action] | Refusal:
     missing = [w for w in seen.workloads if not stable.arrived_at(w)]
     if not missing:
         return []
-    match ensured(seen, stable):
-        case None:
-            return [ApplyTemplate(template_patch(w, stable)) for w in missing]
-        case EnsureConfigMap() as action:
-            return [action]
-        case Refusal() as refusal:
-            return refusal
+    content = ensured(seen, stable)
+    if content is None:
+        return [ApplyTemplate(template_patch(w, stable)) for w in missing]
+    return content if isinstance(content, Refusal) else [content]
 
 
 def _prove(seen: Observed, now: datetime, rollout: Rollout, stable: Delivery | None) -> Decision:
