@@ -54,7 +54,7 @@ async def test_an_abort_goes_back_and_is_not_tried_again_until_a_retry(
     assert condition(found, "Stalled")["status"] == "True"
     await bench.until_runs("v1")
     await bench.told("Aborted")
-    mark = bench.audit.mark()
+    mark = bench.mark()
     await flow.apply()
     await flow.looked_at()
     assert not bench.writes(mark)
@@ -74,7 +74,7 @@ async def test_suspend_stops_the_clock_and_keeps_hands_off(
     assert f"stands at {phase}, its clock is stopped" in ready(found)["message"]
     assert ready(found)["status"] == "Unknown"
     suspended = found["status"]["rollout"]
-    mark = bench.audit.mark()
+    mark = bench.mark()
     await flow.looked_at()
     writes = bench.writes(mark)
     assert not writes

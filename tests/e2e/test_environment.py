@@ -10,7 +10,7 @@ from belay.shell.resources import DEPLOYMENTS, SECRETS, Resource
 
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 BINDING = {"name": "crm-key", "secretKeyRef": {"name": "crm", "key": "key"}}
-LIMITS = {"preview": "5s", "deliver": "5s"}
+LIMITS = {"preview": "8s", "deliver": "8s"}
 
 
 async def taken_back(flow: Flow, reason: str) -> str:

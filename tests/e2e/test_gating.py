@@ -39,7 +39,7 @@ async def test_a_target_without_consent_is_refused_and_the_printed_command_heals
     await bench.deploy(flow=None)
     await bench.revise("v1", note="first")
     flow = Flow(bench, workbench.workflow())
-    mark = bench.audit.mark()
+    mark = bench.mark()
     await flow.apply()
     message = await flow.says("TargetNotConsenting")
     await bench.told("TargetNotConsenting")
@@ -90,7 +90,7 @@ async def test_a_definition_that_does_not_fit_its_digest_is_refused(
     forged = workbench.revision_body("wf", "v2", {"note": "second"})
     forged["spec"]["definition"] = '{"note": "forged"}'
     await bench.apply(REVISIONS, forged)
-    mark = bench.audit.mark()
+    mark = bench.mark()
     await flow.wish("v2")
     assert "contentDigest says sha256:" in await flow.says("DigestMismatch")
     assert set(bench.writes(mark)) <= {"patch workflows/status", "create events"}

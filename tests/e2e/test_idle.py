@@ -11,11 +11,12 @@ MOST_ON_THE_CRITICAL_PATH = 5
 MOST_EVENTS, MOST_EVENTS_OF_A_REVERT = 4, 5
 
 
+@pytest.mark.usefixtures("own_place")
 @pytest.mark.parametrize("own_place", [("--resync-seconds", "1")], indirect=True)
 async def test_an_idle_resync_writes_nothing(bench: Bench, begin: Begin) -> None:
     flow = await begin()
     await bench.told("RolloutStarted", "Activated", "Promoted")
-    mark = bench.audit.mark()
+    mark = bench.mark()
     await flow.looks(mark, times=3)
     assert not bench.writes(mark)
 
@@ -24,7 +25,7 @@ async def test_a_clean_rollout_keeps_to_its_budget_of_writes(bench: Bench, begin
     flow = await begin(preview="None", window="2s")
     await bench.told("RolloutStarted", "Activated", "Promoted")
     await bench.revise("v2", note="second")
-    mark = bench.audit.mark()
+    mark = bench.mark()
     await flow.wish("v2")
     await flow.at("Observing")
     path = bench.writes(mark)
@@ -49,7 +50,7 @@ async def test_a_revert_keeps_to_its_budget_of_events(
     flow = await begin(preview=preview)
     await bench.told("RolloutStarted", "Activated", "Promoted")
     await bench.revise("v2", code=500)
-    mark = bench.audit.mark()
+    mark = bench.mark()
     await flow.wish("v2")
     await flow.at("Reverted")
     await bench.told("RolloutStarted", "CheckFailed", "Reverted")

@@ -18,7 +18,7 @@ async def test_twenty_applies_of_the_same_manifests_start_nothing(
     bench: Bench, begin: Begin
 ) -> None:
     flow = await fails(bench, begin)
-    mark = bench.audit.mark()
+    mark = bench.mark()
     for _ in range(20):
         await flow.apply()
         await bench.revise("v2", code=202)
@@ -28,7 +28,7 @@ async def test_twenty_applies_of_the_same_manifests_start_nothing(
 
 async def test_neither_does_another_change_of_the_manifest(bench: Bench, begin: Begin) -> None:
     flow = await fails(bench, begin)
-    mark = bench.audit.mark()
+    mark = bench.mark()
     for limit in range(3):
         flow.spec["revisionHistoryLimit"] = limit + 1
         await flow.apply()
@@ -64,7 +64,7 @@ async def test_a_healthy_revision_heals_and_the_failed_one_stays_refused(
 ) -> None:
     flow = await fails(bench, begin)
     await bench.revise("v3", note="first")
-    mark = bench.audit.mark()
+    mark = bench.mark()
     await flow.wish("v3")
     found = await flow.at("Promoted")
     assert ready(found)["reason"] == "SameContent"

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ ANSWERS: Object = {
 
 _APP = Path(__file__).parent / "workbench_app.py"
 _ENDS = frozenset(Outcome) - {Outcome.REFUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment, and the place that the audit log had come to."""
+
+    place: int
+    at: datetime
+    """An answered call is logged a moment later, so its own time counts."""
 
 
 @dataclass(slots=True)
@@ -102,13 +112,22 @@ class Bench:
         return await self.apply(REVISIONS, body)
 
     async def until(
-        self, resource: Resource, name: str, good: Good, seconds: float = SECONDS
+        self,
+        resource: Resource,
+        name: str,
+        good: Good,
+        seconds: float = SECONDS,
+        *,
+        since: str = "",
     ) -> Object:
-        """Watch an object until it is `good`, and give it. `good` sees {} when it is deleted."""
+        """Watch an object until it is `good`, and give it. `good` sees {} when it is deleted.
+
+        It is watched as it is now and from then on, or from the resourceVersion `since` on.
+        """
         last: Object = {}
         try:
             async with asyncio.timeout(seconds):
-                async for last in self._states(resource, name):
+                async for last in self._states(resource, name, since):
                     if good(last):
                         return last
         except TimeoutError:
@@ -120,11 +139,11 @@ class Bench:
             f"operator:\n{self.said[-6000:]}"
         )
 
-    async def _states(self, resource: Resource, name: str) -> Any:
-        """The states of one object: as it is now, and each one after that."""
+    async def _states(self, resource: Resource, name: str, since: str) -> Any:
+        """The states of one object as they come."""
         while True:
             fields = f"metadata.name={name}"
-            events = self.api.watch(resource, self.namespace, "", fields=fields)
+            events = self.api.watch(resource, self.namespace, since, fields=fields)
             async for kind, found in events:
                 if kind != "BOOKMARK":
                     yield {} if kind == "DELETED" else found
@@ -231,11 +250,20 @@ class Bench:
         assert found is not None
         return found
 
-    def calls(self, since: int) -> list[Entry]:
-        """What the operator asked of the API server in this namespace."""
-        return self.audit.entries(since=since, user=USER, namespace=self.namespace)
+    def mark(self) -> Mark:
+        """This moment, for `calls` and `writes`."""
+        return Mark(self.audit.mark(), datetime.now(UTC))
 
-    def writes(self, since: int) -> Counter[str]:
+    def calls(self, since: Mark) -> list[Entry]:
+        """What the operator has asked of the API server in this namespace."""
+        return self.audit.entries(
+            since=since.place,
+            user=USER,
+            namespace=self.namespace,
+            keep=lambda call: call.received >= since.at,
+        )
+
+    def writes(self, since: Mark) -> Counter[str]:
         """The operator's writes in this namespace: `patch workflows/status` and how often."""
         return Counter(written(entry) for entry in self.calls(since) if entry.is_write)
 
@@ -282,13 +310,13 @@ class Flow:
     async def looked_at(self) -> None:
         """Make the operator look twice, so that the first look is over; from the audit log."""
         for _ in range(2):
-            mark = self.bench.audit.mark()
-            annotations = {"example.com/nudge": str(mark)}
+            mark = self.bench.mark()
+            annotations = {"example.com/nudge": mark.at.isoformat()}
             body = {"metadata": {"name": self.name, "annotations": annotations}}
             await self.bench.apply(WORKFLOWS, body, "nudge")
             await self.looks(mark)
 
-    async def looks(self, since: int, times: int = 1) -> None:
+    async def looks(self, since: Mark, times: int = 1) -> None:
         """Wait until the operator has begun so many looks after a mark in the audit log."""
         look = ("get", "workflows", self.name)
         async with asyncio.timeout(SECONDS):
@@ -315,7 +343,7 @@ class Flow:
                 return False
             phase = found["status"]["phase"]
             assert phase in phases or phase not in _ENDS, (
-                f"{phase} instead of {phases}: {ready(found)}\n{self.bench.said[-6000:]}"
+                f"{phase} instead of {phases}: {ready(found)}\n{found['status'].get('rollout')}"
             )
             return phase in phases
 
@@ -482,7 +510,8 @@ def written(entry: Entry) -> str:
 async def gone(bench: Bench, resource: Resource, name: str) -> None:
     """Wait until an object is not there any more."""
     try:
-        await bench.get(resource, name)
+        found = await bench.get(resource, name)
     except NotFound:
         return
-    await bench.until(resource, name, lambda found: not found)
+    since = found["metadata"]["resourceVersion"]
+    await bench.until(resource, name, lambda found: not found, since=since)
