@@ -10,7 +10,7 @@ from belay.api.words import Outcome, Phase, Reason, Trigger
 from belay.core import ending, gates, milestones, moves
 from belay.core.attempt import is_wished
 from belay.core.begin import begin
-from belay.core.decision import Decision, DeletePreview
+from belay.core.decision import Decision, DeletePreview, TryDelivery
 from belay.core.delivery import preview_name
 from belay.core.gates import Ask, Go, Refuse, Same, Wait
 from belay.core.observed import Observed
@@ -115,7 +115,7 @@ def _supersede(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     )
     match answer:
         case Ask(action):
-            return Decision((action,), again=True, follow=True)
+            return _ask(seen, now, rollout, action)
         case Go():
             history = ending.remember(seen.status, ended)
             trigger = Trigger.RETRY if retried else Trigger.SPEC
@@ -143,6 +143,18 @@ def _supersede(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
             return ending.end(seen, now, ended, Outcome.SUPERSEDED)
         case _:
             return _go_on(seen, now, rollout)
+
+
+def _ask(seen: Observed, now: datetime, rollout: Rollout, action: TryDelivery) -> Decision:
+    """Ask the server of a newer wish. The way back loses neither evidence nor its end by that."""
+    question = Decision((action,), again=True, follow=True)
+    if rollout.phase is not Phase.REVERTING:
+        return question
+    back = _go_on(seen, now, rollout)
+    record = back.status.rollout if back.status is not None else None
+    if record is not None and record.outcome is not None:
+        return back
+    return replace(question, probes=back.probes)
 
 
 def _without(seen: Observed, ended: Rollout) -> Observed:

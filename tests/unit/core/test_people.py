@@ -66,6 +66,15 @@ def test_a_newer_wish_that_cannot_start_first_brings_stable_back(phase: Phase, w
     assert toy.carries() == toy.spec.active_revision
 
 
+def test_a_refused_wish_does_not_delay_the_way_back() -> None:
+    toy = at(Phase.REVERTING)
+    toy.refusals[TryDelivery] = Refusal(Reason.DELIVERY_DENIED, "admission says no")
+    began = toy.now
+    toy.wish("v3").run()
+    assert toy.status.phase == Outcome.REFUSED
+    assert (toy.now - began) < seconds(10)
+
+
 @EACH_PHASE
 def test_the_wish_for_stable_heals_without_another_failure(phase: Phase) -> None:
     toy = at(phase).wish("v1").run()
