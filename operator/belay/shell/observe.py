@@ -83,9 +83,11 @@ class Observer:
         seen = replace(seen, revision=revision, preview=preview, workloads=workloads)
         services = await self._services(turn, seen) if needs.pods else {}
         seen = replace(seen, services=services)
-        found = await asyncio.gather(*(self._content(turn, r) for r in reading.contents(seen)))
+        wanted = reading.contents(seen)
+        found = await asyncio.gather(*(self._content(turn, ref) for ref in wanted))
         seen = replace(seen, config_maps={view.name: view for view in found if view is not None})
-        if needs.fallback and not seen.config_maps and seen.status.stable is not None:
+        missing = [ref for ref, view in zip(wanted, found, strict=True) if view is None]
+        if needs.fallback and seen.status.stable in missing:
             seen = replace(seen, fallback=await self._revision(turn, seen.status.stable.revision))
         if turn.ended:
             seen = replace(seen, garbage=await unused_config_maps(turn, seen))
