@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import kopf
 
@@ -106,6 +106,8 @@ class KopfSource:
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             stop_flag=self._stop,
+            # A pod's user has no name in the image, and kopf's own way to an identity needs one.
+            identity=cast("Any", "belay"),
         )
 
     def _registry(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
@@ -23,6 +24,10 @@ TIMEOUT: Final = 30.0
 WATCH_SECONDS: Final = 300
 PAGE: Final = 500
 _METADATA: Final = "application/json;as={};g=meta.k8s.io;v=v1"
+
+_APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
+"""With its parameter, or the client library would encode the text a second time."""
+_PAIR: Final = re.compile(r"\\\\|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")
 
 _WRITES: Final = frozenset({"create", "update", "patch", "delete"})
 
@@ -133,9 +138,7 @@ class Cluster:
             "dryRun": "All" if dry_run else None,
         }
         path = resource.path(metadata["namespace"], metadata["name"], subresource)
-        return await self._json(
-            "patch", resource, path, query, body, content_type="application/apply-patch+yaml"
-        )
+        return await self._json("patch", resource, path, query, body, content_type=_APPLY)
 
     async def delete(
         self,
@@ -288,7 +291,11 @@ class Cluster:
         try:
             try:
                 answer = await self._client.rest_client.request(
-                    method, url, headers=headers, body=body, _request_timeout=timeout
+                    method,
+                    url,
+                    headers=headers,
+                    body=_as_yaml(body) if content_type == _APPLY else body,
+                    _request_timeout=timeout,
                 )
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise Unavailable(0, "NoAnswer", f"{verb} {path}: {_words(error)}") from error
@@ -303,6 +310,18 @@ class Cluster:
         finally:
             if self._on_request is not None:
                 self._on_request(verb, resource, code)
+
+
+def _as_yaml(body: Object | None) -> str:
+    """JSON that is YAML, too: YAML knows no surrogate pairs, only escapes with eight digits."""
+
+    def whole(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return match[0]
+        high, low = int(match[1], 16), int(match[2], 16)
+        return f"\\U{0x10000 + ((high - 0xD800) << 10) + low - 0xDC00:08x}"
+
+    return _PAIR.sub(whole, json.dumps(body))
 
 
 def _abandon(response: aiohttp.ClientResponse) -> None:
