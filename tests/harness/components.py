@@ -205,7 +205,8 @@ class Components:
             "maxPods": 300,
             "kubeAPIQPS": 1000,
             "kubeAPIBurst": 2000,
-            "eventRecordQPS": 0,
+            "eventRecordQPS": 1000,  # 0 is documented as no limit, and is client-go's 5 a second
+            "eventBurst": 2000,
             "serializeImagePulls": False,
             "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
             "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%"},
