@@ -166,12 +166,24 @@ def test_a_target_that_is_replaced_in_mid_rollout_ends_it() -> None:
         assert toy.carries() == "v1"
 
 
-def test_an_undone_delivery_is_delivered_again() -> None:
+def test_whoever_undoes_a_delivery_is_not_fought() -> None:
     for phase in (Phase.VERIFYING, Phase.OBSERVING):
         toy = live().run(phase)
-        toy.undo().turn()
-        assert toy.status.phase == Phase.DELIVERING
-        assert toy.run().status.phase == Outcome.PROMOTED
+        toy.undo().run()
+        assert toy.status.phase == Outcome.REVERTED
+        assert toy.says(ConditionType.READY) == ("False", Reason.TARGET_CHANGED)
+        assert "kubectl-rollout took the delivery out of Deployment triage" in toy.message()
+        assert not toy.status.quarantine
+        assert toy.carries() == "v1"
+
+
+def test_a_delivery_that_is_taken_out_again_and_again_ends_at_the_deadline() -> None:
+    toy = live().run(Phase.DELIVERING)
+    while toy.status.phase == Phase.DELIVERING:
+        toy.undo().step()
+        toy.advance(30)
+    assert toy.run().status.phase == Outcome.REVERTED
+    assert toy.says(ConditionType.READY) == ("False", Reason.TARGET_CHANGED)
 
 
 def test_a_failure_after_a_foreign_change_is_not_the_revisions() -> None:

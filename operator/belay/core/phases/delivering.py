@@ -3,38 +3,40 @@
 from datetime import datetime
 
 from belay.api.status import Rollout
-from belay.api.words import Phase, Reason, Stage
+from belay.api.words import Phase, Stage
 from belay.core import ending, moves, proof
 from belay.core.decision import ApplyTemplate, Decision
 from belay.core.delivery import template_patch
 from belay.core.gates import delivery_of
 from belay.core.observed import Observed
 from belay.core.phases.content import missing_content, refused
+from belay.core.phases.live import lost_target, taken_out
 from belay.core.phases.observing import activate
 from belay.core.proof import Fault, Why
 
 
 def delivering(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
-    lost = moves.gone(seen, rollout)
-    if lost is not None:
-        message = f"{lost.told} was deleted or replaced in mid-rollout"
-        why = Why(Fault.ENVIRONMENT, Reason.ENVIRONMENT_TARGET_GONE, message)
+    why = lost_target(seen, rollout)
+    if why is not None:
         return ending.unproven(seen, now, rollout, why)
     if seen.failure is not None:
         return ending.unproven(seen, now, rollout, refused(seen.failure))
     rollout = moves.note_foreign_changes(seen, rollout)
     delivery = delivery_of(seen, rollout.to)
     missing = [w for w in seen.workloads if not delivery.arrived_at(w)]
+    until = proof.deadline(seen, rollout, Stage.GATE)
+    if missing and until is not None and now >= until:
+        return ending.unproven(seen, now, rollout, taken_out(missing[0]))
     if missing:
         content = missing_content(seen, now, rollout, delivery)
         if content is not None:
             return content
         actions = [ApplyTemplate(template_patch(w, delivery)) for w in missing]
         return moves.stay(seen, now, rollout, *actions, until=rollout.deadline)
-    return _rolling(seen, now, rollout)
+    return _rolling(seen, now, rollout, until)
 
 
-def _rolling(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+def _rolling(seen: Observed, now: datetime, rollout: Rollout, until: datetime | None) -> Decision:
     pods = [p for w in seen.workloads for p in w.pods]
     session = moves.session(rollout)
     why = proof.failing(seen, Stage.GATE, session, pods) or proof.hopeless(pods, now)
@@ -42,7 +44,6 @@ def _rolling(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         return ending.unproven(seen, now, rollout, why)
     if all(w.completion.done for w in seen.workloads):
         return _complete(seen, now, rollout)
-    until = proof.deadline(seen, rollout, Stage.GATE)
     if until is not None and now >= until:
         took = (now - rollout.phase_started_at).total_seconds()
         trouble = next((w.completion.trouble for w in seen.workloads if w.completion.trouble), None)

@@ -3,22 +3,40 @@
 from datetime import datetime
 
 from belay.api.status import Rollout
-from belay.api.words import Phase, Reason
+from belay.api.words import Reason
 from belay.core import ending, moves
 from belay.core.decision import Decision
 from belay.core.gates import delivery_of
 from belay.core.observed import Observed
 from belay.core.proof import Fault, Why
+from belay.core.workloads import WorkloadView
 
 
 def disturbed(seen: Observed, now: datetime, rollout: Rollout) -> Decision | None:
-    """The step to take when a target is gone, or no longer carries what is being proven."""
+    """The step to take when a target is gone, or no longer carries what is being proven.
+
+    Whoever took the delivery out is not fought: the proof fails, by nobody's fault.
+    """
+    why = lost_target(seen, rollout)
+    if why is None:
+        delivery = delivery_of(seen, rollout.to)
+        stray = next((w for w in seen.workloads if not delivery.arrived_at(w)), None)
+        if stray is None:
+            return None
+        why = taken_out(stray)
+    return ending.unproven(seen, now, rollout, why)
+
+
+def lost_target(seen: Observed, rollout: Rollout) -> Why | None:
+    """A target that is not the one any more that the rollout began with."""
     lost = moves.gone(seen, rollout)
-    if lost is not None:
-        message = f"{lost.told} was deleted or replaced in mid-rollout"
-        why = Why(Fault.ENVIRONMENT, Reason.ENVIRONMENT_TARGET_GONE, message)
-        return ending.unproven(seen, now, rollout, why)
-    if not moves.is_at(seen, delivery_of(seen, rollout.to)):
-        limit = seen.spec.deadlines.deliver
-        return moves.go(seen, now, moves.enter(rollout, Phase.DELIVERING, now, limit))
-    return None
+    if lost is None:
+        return None
+    message = f"{lost.told} was deleted or replaced in mid-rollout"
+    return Why(Fault.ENVIRONMENT, Reason.ENVIRONMENT_TARGET_GONE, message)
+
+
+def taken_out(workload: WorkloadView) -> Why:
+    """Somebody else removed the delivery from a template, such as by `kubectl rollout undo`."""
+    message = f"{workload.changed_by or 'somebody'} took the delivery out of {workload.told}"
+    return Why(Fault.ENVIRONMENT, Reason.TARGET_CHANGED, message)
