@@ -101,7 +101,7 @@ async def test_when_the_stable_revision_fails_too_nothing_more_is_tried(
     assert ready(found)["reason"] == condition(found, "Stalled")["reason"] == "StableFailing"
     assert "v1 fails too" in ready(found)["message"]
     assert condition(found, "Serving")["status"] == "False"
-    await bench.told("RolloutStarted", "StableFailing", "RevertFailed")
+    await bench.told("RolloutStarted", "CheckFailed", "RevertFailed", "StableFailing")
     mark = bench.mark()
     await flow.looked_at()
     assert not bench.writes(mark)
