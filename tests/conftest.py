@@ -68,6 +68,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what to test against; default: CLUSTER, else local where possible",
     )
     group.addoption("--full", action="store_true", help="run the whole of sampled matrices")
+    group.addoption("--update-stories", action="store_true", help="write the golden stories anew")
     group.addoption("--seed", type=int, help="the seed of a former run, to repeat its samples")
 
 

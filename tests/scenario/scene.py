@@ -1,0 +1,223 @@
+"""A scene: one namespace with a Deployment, a Workflow, its revisions, and people who act on it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.scenario.machine import Machine, Weather
+from tests.scenario.ownership import Entry
+from tests.scenario.records import Event, Write
+from tests.scenario.shapes import Object, received
+from tests.scenario.store import Server
+from tests.scenario.tale import Tale
+from tests.scenario.world.controllers import Controllers, ready
+from tests.scenario.world.kubelet import Kubelet
+from tests.scenario.world.life import Life
+from tests.unit.shell.virtual_time import now
+
+from belay.api.names import (
+    ANNOTATION_CONTENT_DIGEST,
+    ANNOTATION_WORKFLOW,
+    LABEL_PREVIEW,
+)
+from belay.api.revision import Format
+from belay.api.words import Outcome
+from belay.core.revisions.read import parse
+from belay.core.revisions.revision import Draft, build
+from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, REVISIONS, WORKFLOWS, Resource
+
+NAMESPACE, WORKFLOW = "shop", "wf-1"
+_USER = Write(Entry("kubectl-edit", "Update", ""))
+_OUTCOMES = frozenset(map(str, Outcome))
+CHECK = {
+    "name": "answers",
+    "http": {"port": 8080, "path": "/run", "method": "POST", "body": "{}"},
+}
+Seen = Callable[[Object], bool]
+"""Whether the Workflow looks as it is waited for."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """The world of one run. Verbs are what people do; `until` and `rest` wait for Belay."""
+
+    weather: Weather = field(default_factory=Weather)
+    tale: Tale = field(default_factory=Tale)
+    server: Server = field(init=False)
+    kubelet: Kubelet = field(init=False)
+    controllers: Controllers = field(init=False)
+    machine: Machine = field(init=False)
+    _digests: dict[str, str] = field(default_factory=dict)
+    _waiting: list[tuple[Seen, asyncio.Future[None]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.server = Server(now)
+        self.kubelet = Kubelet(self.server, self.weather.delay, self.tale.tell)
+        self.controllers = Controllers(self.server, self.weather.delay)
+        self.machine = Machine(self.server, self.kubelet.ask, self.weather, self.tale.hear)
+        self.server.listeners.append(self._happened)
+
+    async def stable_on(self, revision: str, **spec: Any) -> None:
+        """Begin with a Workflow at rest, whose revision is proven; nothing of it is told."""
+        self.deployment()
+        self.publish(revision)
+        self.workflow(revision, **spec)
+        await self.rest()
+        await self.passes(15)
+        self.begin()
+
+    def begin(self) -> None:
+        """What happens from now on is told, and Belay's writes are counted."""
+        self.tale.begin()
+        self.machine.writes = 0
+
+    def deployment(self, name: str = "triage", *, consents: bool = True, replicas: int = 2) -> None:
+        """The team deploys its application."""
+        container = {"name": "app", "image": "triage:1", "ports": [{"containerPort": 8080}]}
+        labels = {"app": name}
+        annotations = {ANNOTATION_WORKFLOW: WORKFLOW} if consents else {}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+        body = {
+            "metadata": {"name": name, "annotations": annotations},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": labels},
+                "template": template,
+            },
+        }
+        self.server.create(DEPLOYMENTS, NAMESPACE, body, _USER)
+
+    def publish(self, revision: str, *, content: str | None = None, **life: Any) -> None:
+        """Somebody makes a revision; its pods live as told. `content`: that of this revision."""
+        text = json.dumps({"prompt": content or revision})
+        document = parse(text.encode(), Format.JSON)
+        draft = Draft(workflow=WORKFLOW, revision=revision, form=Format.JSON, document=document)
+        spec = build(draft)
+        self._digests[spec.content_digest] = content or revision
+        if content is None:
+            self.kubelet.lives[spec.content_digest] = Life(**life)
+        body = {"metadata": {"name": f"{WORKFLOW}-{revision}"}, "spec": received(spec.to_api())}
+        self.server.create(REVISIONS, NAMESPACE, body, _USER)
+        self.tale.tell("user", f"publishes {revision}")
+
+    def lives(self, revision: str, **life: Any) -> None:
+        """From now on pods with this content live otherwise."""
+        digest = next(d for d, name in self._digests.items() if name == revision)
+        self.kubelet.lives[digest] = Life(**life)
+
+    def workflow(self, revision: str, targets: tuple[str, ...] = ("triage",), **spec: Any) -> None:
+        """Somebody makes the Workflow."""
+        verification = {"checks": [CHECK], "window": "20s", **spec.pop("verification", {})}
+        body = {
+            "metadata": {"name": WORKFLOW},
+            "spec": {
+                "activeRevision": revision,
+                "target": {"workloads": [{"kind": "Deployment", "name": t} for t in targets]},
+                "verification": verification,
+                **spec,
+            },
+        }
+        self.server.create(WORKFLOWS, NAMESPACE, body, _USER)
+        self.tale.tell("user", f"creates Workflow {WORKFLOW}, activeRevision {revision}")
+
+    def wants(self, revision: str) -> None:
+        """Patch spec.activeRevision."""
+        self.patches("activeRevision", revision)
+
+    def patches(self, name: str, value: Any) -> None:
+        """Patch one field of the Workflow's spec."""
+        self.tale.tell("user", f"patches spec.{name} to {json.dumps(value).strip(chr(34))}")
+        self._edit(WORKFLOWS, WORKFLOW, lambda body: body["spec"].update({name: value}))
+
+    def annotates(self, name: str, value: str) -> None:
+        """Annotate the Workflow."""
+        self.tale.tell("user", f"annotates the Workflow with belay.dev/{name}={value}")
+        self._edit(WORKFLOWS, WORKFLOW, lambda b: _annotate(b, f"belay.dev/{name}", value))
+
+    def consents(self) -> None:
+        """The Deployment's owner lets the Workflow move it."""
+        self.tale.tell("owner", f"annotates Deployment triage with belay.dev/workflow={WORKFLOW}")
+        self._edit(DEPLOYMENTS, "triage", lambda b: _annotate(b, ANNOTATION_WORKFLOW, WORKFLOW))
+
+    def scales(self, replicas: int, who: str = "user") -> None:
+        """Set the Deployment's replicas."""
+        self.tale.tell(who, f"scales Deployment triage to {replicas}")
+        self._edit(DEPLOYMENTS, "triage", lambda b: b["spec"].update(replicas=replicas))
+
+    def changes_template(self, who: str, image: str) -> None:
+        """Somebody else changes the Deployment's image in mid-rollout."""
+        self.tale.tell(who, f"sets the image of Deployment triage to {image}")
+
+        def change(body: Object) -> None:
+            body["spec"]["template"]["spec"]["containers"][0]["image"] = image
+
+        self._edit(DEPLOYMENTS, "triage", change)
+
+    def breaks_network(self) -> None:
+        self.tale.tell("network", "nothing from Belay reaches the pods any more")
+        self.kubelet.unreachable = True
+
+    async def until(self, seen: Seen) -> None:
+        """Wait until the Workflow looks like this."""
+        if seen(self.seen()):
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((seen, future))
+        async with asyncio.timeout(3600):
+            await future
+
+    async def phase(self, phase: str) -> None:
+        await self.until(lambda w: w.get("status", {}).get("phase") == phase)
+
+    async def rest(self) -> None:
+        """Wait until the present wish came to an end."""
+        await self.until(
+            lambda w: (
+                w.get("status", {}).get("phase") in _OUTCOMES
+                and w["status"].get("observedGeneration") == w["metadata"]["generation"]
+            )
+        )
+
+    async def passes(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def seen(self) -> Object:
+        return self.server.get(WORKFLOWS, NAMESPACE, WORKFLOW)
+
+    def runs(self) -> dict[str, int]:
+        """Ready pods by the content that they run, such as {"triage: v1": 2}."""
+        found: dict[str, int] = {}
+        for pod in self.server.view(PODS, NAMESPACE):
+            preview = "preview" if LABEL_PREVIEW in pod["metadata"]["labels"] else ""
+            place = preview or pod["metadata"]["labels"]["app"]
+            digest = pod["metadata"].get("annotations", {}).get(ANNOTATION_CONTENT_DIGEST)
+            content = self._digests.get(digest, "?") if digest else "its own template"
+            state = "" if ready(pod) else ", not ready"
+            found[f"{place}: {content}{state}"] = found.get(f"{place}: {content}{state}", 0) + 1
+        return dict(sorted(found.items()))
+
+    def kept(self) -> list[str]:
+        """Contents whose ConfigMaps are kept."""
+        maps = self.server.list(CONFIG_MAPS, NAMESPACE)
+        return [
+            self._digests[m["metadata"]["annotations"][ANNOTATION_CONTENT_DIGEST]] for m in maps
+        ]
+
+    def _edit(self, resource: Resource, name: str, change: Callable[[Object], None]) -> None:
+        body = self.server.get(resource, NAMESPACE, name)
+        change(body)
+        self.server.replace(resource, NAMESPACE, body, _USER)
+
+    def _happened(self, event: Event) -> None:
+        if event.id[0] != WORKFLOWS or event.kind == "DELETED":
+            return
+        for waiting in [w for w in self._waiting if w[0](event.body)]:
+            self._waiting.remove(waiting)
+            if not waiting[1].done():
+                waiting[1].set_result(None)
+
+
+def _annotate(body: Object, name: str, value: str) -> None:
+    body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), name: value}

@@ -1,0 +1,79 @@
+"""The same stories when events come late and in any order, and when the operator keeps dying."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from random import Random
+
+import pytest
+from tests.scenario.api import Call
+from tests.scenario.machine import Weather
+from tests.scenario.stage import STORIES, Run, play
+
+NAMES = sorted(STORIES)
+SAMPLE = 8
+"""Stories that a run of `make test` plays in each kind of weather that chance makes."""
+
+
+@pytest.fixture
+def sample(seed: int, request: pytest.FixtureRequest) -> list[str]:
+    """All stories in a full run, else some by the seed."""
+    if request.config.getoption("--full"):
+        return NAMES
+    return Random(f"{seed}-{request.node.name}").sample(NAMES, SAMPLE)
+
+
+@cache
+def undisturbed(name: str) -> Run:
+    return play(STORIES[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_story_ends_the_same_when_the_operator_dies_after_every_step(name: str) -> None:
+    run = play(STORIES[name], Weather(crashes=_after_every_step()))
+    assert run.ending == undisturbed(name).ending
+    assert run.restarts > 3
+
+
+def test_stories_end_the_same_in_any_order_of_events(seed: int, sample: list[str]) -> None:
+    for name in sample:
+        run = play(STORIES[name], Weather(rng=Random(f"{seed}-order-{name}")))
+        assert run.ending == undisturbed(name).ending, name
+
+
+def test_stories_end_the_same_when_the_operator_dies_now_and_then(
+    seed: int, sample: list[str]
+) -> None:
+    for name in sample:
+        rng = Random(f"{seed}-deaths-{name}")
+        weather = Weather(rng=rng, crashes=partial(_now_and_then, rng))
+        assert play(STORIES[name], weather).ending == undisturbed(name).ending, name
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", NAMES)
+def test_a_story_ends_the_same_wherever_the_operator_dies_once(name: str) -> None:
+    for deadly in range(1, undisturbed(name).writes + 20):
+        run = play(STORIES[name], Weather(crashes=_only(deadly)))
+        assert run.ending == undisturbed(name).ending, f"killed after write {deadly}"
+
+
+def _after_every_step() -> Callable[[int, Call], bool]:
+    """Die after each write, the first time that this very thing is written."""
+    seen = set()
+
+    def crashes(_: int, call: Call) -> bool:
+        status = (call.body or {}).get("status") or {}
+        step = (call.verb, call.resource, call.name, call.subresource, str(status.get("phase")))
+        new = step not in seen
+        seen.add(step)
+        return new
+
+    return crashes
+
+
+def _now_and_then(rng: Random, *_: object) -> bool:
+    return rng.random() < 0.2
+
+
+def _only(deadly: int) -> Callable[[int, Call], bool]:
+    return lambda number, _: number == deadly
