@@ -205,6 +205,10 @@ class Scene:
             self._digests[m["metadata"]["annotations"][ANNOTATION_CONTENT_DIGEST]] for m in maps
         ]
 
+    def named(self, digests: set[str]) -> set[str]:
+        """Names under which these contents were published first."""
+        return {self._digests[digest] for digest in digests}
+
     def _edit(self, resource: Resource, name: str, change: Callable[[Object], None]) -> None:
         body = self.server.get(resource, NAMESPACE, name)
         change(body)

@@ -71,6 +71,7 @@ class Ending:
     history: tuple[tuple[str, str, str], ...]
     runs: tuple[tuple[str, int], ...]
     kept: tuple[str, ...]
+    """Of the contents that have a role or run: those whose ConfigMaps are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ async def _play(of: Story, weather: Weather) -> Run:
 
 def _ending(scene: Scene) -> Ending:
     status = scene.seen()["status"]
+    running = {what.partition(": ")[2].partition(",")[0] for what in scene.runs()}
+    roles = {status[role]["contentDigest"] for role in ("active", "stable") if role in status}
     return Ending(
         phase=status["phase"],
         active=status.get("activeRevision", ""),
@@ -120,7 +123,7 @@ def _ending(scene: Scene) -> Ending:
         quarantined=tuple((q["revision"], q["reason"]) for q in status.get("quarantine") or []),
         history=tuple((h["id"], h["outcome"], h["reason"]) for h in status.get("history") or []),
         runs=tuple(scene.runs().items()),
-        kept=tuple(sorted(scene.kept())),
+        kept=tuple(sorted((running | scene.named(roles)) & set(scene.kept()))),
     )
 
 

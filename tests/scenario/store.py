@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tests.scenario import ownership
+from tests.scenario.bookkeeping import identity, managed, wish
 from tests.scenario.ownership import Entry, Path
 from tests.scenario.records import Event, Id, Stored, Write
 from tests.scenario.refusals import conflict, invalid, not_found, refused, told
 from tests.scenario.selectors import selects
 from tests.scenario.shapes import Object, Objects, copied, defaulted, objections, shape_of
 
-from belay.shell.resources import DEPLOYMENTS, PODS, Resource
+from belay.shell.resources import PODS, Resource
 
 
 @dataclass(slots=True)
@@ -90,10 +91,10 @@ class Server:
         stored = self._objects[id_]
         self._guard(id_, stored, body)
         shape = shape_of(resource)
-        config = self._part(resource, write, {}, ownership.without_identity(copied(body)))
+        config = self._part(resource, write, {}, ownership.withoutidentity(copied(body)))
         mine = ownership.fields(shape, config)
         new = ownership.merged(shape, copied(stored.body), config)
-        new["metadata"] = {**new["metadata"], **_identity(stored.body)}
+        new["metadata"] = {**new["metadata"], **identity(stored.body)}
         changed = ownership.differing(shape, stored.body, new)
         owners = dict(stored.owners)
         lost = ownership.conflicts(changed & mine, owners, write.entry)
@@ -215,8 +216,8 @@ class Server:
         if wrong:
             raise invalid(id_, wrong)
         if before is not None:
-            new["metadata"] = {**new["metadata"], **_identity(before.body)}
-            if shape_of(resource).counts and _wish(resource, new) != _wish(resource, before.body):
+            new["metadata"] = {**new["metadata"], **identity(before.body)}
+            if shape_of(resource).counts and wish(resource, new) != wish(resource, before.body):
                 new["metadata"]["generation"] += 1
         owners = {entry: paths for entry, paths in owners.items() if paths}
         if before is not None and new == before.body and owners == before.owners:
@@ -238,7 +239,7 @@ class Server:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
         body["metadata"]["managedFields"] = [
-            _managed(id_[0], entry, owners[entry], times.get(entry, self._time()))
+            managed(id_[0], entry, owners[entry], times.get(entry, self._time()))
             for entry in sorted(owners)
         ]
         kind = "MODIFIED" if id_ in self._objects else "ADDED"
@@ -260,29 +261,3 @@ class Server:
 
     def _time(self) -> str:
         return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _identity(body: Object) -> Object:
-    """Metadata that no writer changes."""
-    given = ("name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion")
-    told = ("managedFields", "deletionTimestamp", "deletionGracePeriodSeconds")
-    return {k: body["metadata"][k] for k in (*given, *told) if k in body["metadata"]}
-
-
-def _wish(resource: Resource, body: Object) -> Object:
-    """What a generation counts: the spec, and of a Deployment its annotations too."""
-    wish = {k: v for k, v in body.items() if k not in ("metadata", "status")}
-    annotations = body["metadata"].get("annotations") if resource == DEPLOYMENTS else None
-    return {**wish, "annotations": annotations or {}}
-
-
-def _managed(resource: Resource, entry: Entry, paths: frozenset[Path], time: str) -> Object:
-    return {
-        "manager": entry.manager,
-        "operation": entry.operation,
-        "apiVersion": resource.api_version,
-        "time": time,
-        "fieldsType": "FieldsV1",
-        "fieldsV1": ownership.fields_v1(paths),
-        **({"subresource": entry.subresource} if entry.subresource else {}),
-    }

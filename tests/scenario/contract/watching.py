@@ -38,17 +38,21 @@ class Watching:
         assert (kind, found["metadata"]["name"]) == ("ADDED", "w")
         assert "spec" not in found
 
-    async def test_a_watch_ends_with_a_bookmark_to_go_on_from(
+    async def test_a_quiet_watch_ends_by_itself_and_can_be_gone_on_from(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(belay.shell.cluster, "WATCH_SECONDS", 6)
+        monkeypatch.setattr(belay.shell.cluster, "WATCH_SECONDS", 2)
         made = await api.create(WORKFLOWS, bodies.workflow("w"))
-        watch = api.cluster.watch(WORKFLOWS, api.namespace, made["metadata"]["resourceVersion"])
-        events = [event async for event in watch]
-
-        assert {kind for kind, _ in events} == {"BOOKMARK"}
-        at = events[-1][1]["metadata"]["resourceVersion"]
+        at = made["metadata"]["resourceVersion"]
+        async with asyncio.timeout(30):
+            async for kind, body in api.cluster.watch(WORKFLOWS, api.namespace, at):
+                assert kind == "BOOKMARK"
+                at = body["metadata"]["resourceVersion"]
         assert int(at) >= int(made["metadata"]["resourceVersion"])
+
+        await api.create(WORKFLOWS, bodies.workflow("later"))
+        ((kind, found),) = await _events(api, WORKFLOWS, at, 1)
+        assert (kind, found["metadata"]["name"]) == ("ADDED", "later")
 
 
 async def _events(
