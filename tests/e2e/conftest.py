@@ -6,9 +6,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.harness import workbench, workbench_operator
+from tests.harness import workbench_manifests as manifests
+from tests.harness import workbench_operator
 from tests.harness.cluster import Cluster
-from tests.harness.workbench import Bench, Flow
+from tests.harness.workbench import Bench
+from tests.harness.workbench_flow import Flow
 from tests.harness.workbench_operator import Operator, Places
 
 from belay.shell.cluster import Cluster as Api
@@ -87,10 +89,10 @@ def begin(bench: Bench) -> Begin:
         await bench.deploy(**(deploy or {}))
         await bench.revise("v1", **(v1 or {"note": "first"}))
         names = {key: options[key] for key in ("name", "targets") if key in options}
-        flow = Flow(bench, workbench.workflow(checks=(), window="0s", preview="None", **names))
+        flow = Flow(bench, manifests.workflow(checks=(), window="0s", preview="None", **names))
         await flow.apply()
         await flow.at("Promoted")
-        flow.manifest = workbench.workflow(**options)
+        flow.manifest = manifests.workflow(**options)
         return flow
 
     return begun

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.e2e.conftest import Begin
-from tests.harness.workbench import ANSWERS, Bench, Flow, carries, uid_name
+from tests.harness.workbench import Bench, carries, uid_name
+from tests.harness.workbench_flow import Flow
+from tests.harness.workbench_manifests import ANSWERS
 
 from belay.shell.resources import CONFIG_MAPS
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from tests.e2e.conftest import Begin
 from tests.e2e.lingering import linger, release
-from tests.harness.workbench import Bench, condition, gone, ready, uid_name
+from tests.harness.workbench import Bench, gone, uid_name
+from tests.harness.workbench_flow import condition, ready
 
 from belay.shell.resources import PODS, WORKFLOWS
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import Begin
-from tests.harness.workbench import Bench, Flow, ready
+from tests.harness.workbench import Bench
+from tests.harness.workbench_flow import Flow, ready
 
 from belay.shell.resources import DEPLOYMENTS, SECRETS, Resource
 

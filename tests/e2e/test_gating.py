@@ -1,13 +1,15 @@
 """What is not there yet is waited for; what cannot be is refused before anything is touched."""
 
-import asyncio
 import re
 import shlex
 
+import pytest
 from tests.e2e.conftest import Begin
-from tests.harness import workbench
+from tests.harness import workbench_manifests as manifests
 from tests.harness.setup import ROOT
-from tests.harness.workbench import ANSWERS, Bench, Flow, gone, ready
+from tests.harness.workbench import Bench, gone
+from tests.harness.workbench_flow import Flow, ready
+from tests.harness.workbench_manifests import ANSWERS
 
 from belay.shell.resources import DEPLOYMENTS, REVISIONS, SECRETS
 
@@ -26,7 +28,7 @@ async def test_a_revision_that_is_not_there_yet_is_waited_for(bench: Bench, begi
 
 async def test_a_target_that_is_not_there_yet_is_waited_for(bench: Bench) -> None:
     await bench.revise("v1", note="first")
-    flow = Flow(bench, workbench.workflow())
+    flow = Flow(bench, manifests.workflow())
     await flow.apply()
     assert "waiting for Deployment app" in await flow.says("TargetNotFound")
     await bench.deploy()
@@ -38,7 +40,7 @@ async def test_a_target_without_consent_is_refused_and_the_printed_command_heals
 ) -> None:
     await bench.deploy(flow=None)
     await bench.revise("v1", note="first")
-    flow = Flow(bench, workbench.workflow())
+    flow = Flow(bench, manifests.workflow())
     mark = bench.mark()
     await flow.apply()
     message = await flow.says("TargetNotConsenting")
@@ -56,7 +58,7 @@ async def test_a_field_that_another_manager_owns_is_reported_and_never_taken(
     flow = await begin()
     await bench.delete(DEPLOYMENTS, "app")
     await gone(bench, DEPLOYMENTS, "app")
-    theirs = workbench.deployment("app")
+    theirs = manifests.deployment("app")
     theirs["spec"]["template"]["metadata"]["annotations"] = {"belay.dev/revision": "mine"}
     await bench.apply(DEPLOYMENTS, theirs, "helm")
     await bench.revise("v2", note="second")
@@ -64,7 +66,7 @@ async def test_a_field_that_another_manager_owns_is_reported_and_never_taken(
     message = await flow.says("DeliveryConflict")
     assert '"helm"' in message
     assert "Nothing is forced: let its owner give them up" in message
-    await bench.apply(DEPLOYMENTS, workbench.deployment("app"), "helm")
+    await bench.apply(DEPLOYMENTS, manifests.deployment("app"), "helm")
     await flow.looked_at()
     await flow.at("Promoted")
 
@@ -87,7 +89,7 @@ async def test_a_definition_that_does_not_fit_its_digest_is_refused(
     bench: Bench, begin: Begin
 ) -> None:
     flow = await begin()
-    forged = workbench.revision_body("wf", "v2", {"note": "second"})
+    forged = manifests.revision_body("wf", "v2", {"note": "second"})
     forged["spec"]["definition"] = '{"note": "forged"}'
     await bench.apply(REVISIONS, forged)
     mark = bench.mark()
@@ -96,9 +98,12 @@ async def test_a_definition_that_does_not_fit_its_digest_is_refused(
     assert set(bench.writes(mark)) <= {"patch workflows/status", "create events"}
 
 
+@pytest.mark.usefixtures("own_place")
+@pytest.mark.parametrize("own_place", [("--resync-seconds", "2")], indirect=True)
 async def test_credentials_of_a_check_are_read_only_where_a_tenant_grants_it(
     bench: Bench, begin: Begin
 ) -> None:
+    """What was refused is looked at again at each resync, without anybody's help."""
     ref = {"name": "triage-check", "key": "token"}
     header = {"name": "X-Key", "valueFrom": {"secretKeyRef": ref}}
     http = {"port": "http", "path": "/run", "headers": [header]}
@@ -112,8 +117,5 @@ async def test_credentials_of_a_check_are_read_only_where_a_tenant_grants_it(
     assert "deploy/samples/check-credentials-role.yaml" in message
     sample = ROOT / "deploy" / "samples" / "check-credentials-role.yaml"
     bench.cluster.kubectl("apply", "-n", bench.namespace, "-f", str(sample))
-    async with asyncio.timeout(60):
-        while (await flow.now())["status"]["phase"] == "Refused":
-            await flow.looked_at()
     found = await flow.at("Promoted")
     assert "hidden" not in str(found) + bench.said

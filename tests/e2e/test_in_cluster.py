@@ -15,7 +15,8 @@ from tests.harness import images, kube
 from tests.harness.cluster import Cluster
 from tests.harness.demo.install import Installation
 from tests.harness.setup import SetupError
-from tests.harness.workbench import Bench, ready
+from tests.harness.workbench import Bench
+from tests.harness.workbench_flow import ready
 
 from belay.shell.resources import DEPLOYMENTS, PODS
 

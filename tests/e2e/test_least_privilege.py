@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import yaml
 from tests.e2e.conftest import Begin
-from tests.harness import workbench
+from tests.harness import workbench_manifests as manifests
 from tests.harness.audit import Entry
 from tests.harness.setup import ROOT
-from tests.harness.workbench import ANSWERS, SECONDS, Bench, Flow, gone
+from tests.harness.workbench import SECONDS, Bench, gone
+from tests.harness.workbench_flow import Flow
+from tests.harness.workbench_manifests import ANSWERS
 from tests.harness.workbench_operator import USER
 
 from belay.runtime.kopf_source import KopfSource
@@ -63,7 +65,7 @@ async def test_a_tour_needs_every_right_that_is_granted_and_no_other(
 
 async def tour(bench: Bench, begin: Begin) -> None:
     """Promote by preview and Service, prune, revert, be refused, and fail to mount a Secret."""
-    await bench.apply(SERVICES, workbench.service())
+    await bench.apply(SERVICES, manifests.service())
     behind = {"name": "behind", "http": {"port": 80, "service": "app"}, "period": "200ms"}
     limits = {"preview": "8s"}
     await bench.revise("old", note="old", labels={"belay.dev/managed": "true"})
@@ -92,7 +94,7 @@ async def refused(bench: Bench) -> None:
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": "alone"}}
     await bench.deploy("single", flow="single", replicas=0, volumes=[volume])
     await bench.revise("v1", flow="single", note="first")
-    flow = Flow(bench, workbench.workflow("single", targets=["single"]))
+    flow = Flow(bench, manifests.workflow("single", targets=["single"]))
     await flow.apply()
     await flow.says("PreviewImpossible")
 

@@ -3,8 +3,9 @@
 import asyncio
 import time
 
-from tests.harness import workbench
-from tests.harness.workbench import Bench, Flow
+from tests.harness import workbench_manifests as manifests
+from tests.harness.workbench import Bench
+from tests.harness.workbench_flow import Flow
 
 COUNT = 25
 
@@ -16,7 +17,7 @@ async def test_twenty_five_workflows_at_once_are_all_promoted(bench: Bench) -> N
         await bench.deploy(name, flow=name)
         await bench.until_runs(None, name)
         await bench.revise("v1", flow=name, note=name)
-        flow = Flow(bench, workbench.workflow(name, targets=[name], preview="None"))
+        flow = Flow(bench, manifests.workflow(name, targets=[name], preview="None"))
         flows.append(flow)
 
     flows: list[Flow] = []

@@ -1,9 +1,11 @@
 """A good revision moves the running workflow."""
 
 from tests.e2e.conftest import Begin
-from tests.harness import workbench
-from tests.harness.workbench import ANSWERS, Bench, Flow, carries, condition, ready
+from tests.harness import workbench_manifests as manifests
+from tests.harness.workbench import Bench, carries
 from tests.harness.workbench_client import asking
+from tests.harness.workbench_flow import Flow, condition, ready
+from tests.harness.workbench_manifests import ANSWERS
 
 from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, SECRETS, SERVICES
 
@@ -32,7 +34,7 @@ async def test_one_wish_moves_a_workflow_and_no_user_notices(bench: Bench, begin
 async def test_the_first_revision_is_activated_where_nothing_was_before(bench: Bench) -> None:
     await bench.deploy()
     await bench.revise("v1", note="first")
-    flow = Flow(bench, workbench.workflow())
+    flow = Flow(bench, manifests.workflow())
     await flow.apply()
     found = await flow.at("Promoted")
     assert found["status"]["stableRevision"] == "v1"
@@ -65,7 +67,7 @@ async def test_without_checks_a_restart_in_the_window_is_a_failure(
 
 
 async def test_a_check_can_ask_the_pods_behind_a_service(bench: Bench, begin: Begin) -> None:
-    await bench.apply(SERVICES, workbench.service())
+    await bench.apply(SERVICES, manifests.service())
     asked = {"port": 80, "service": "app", "path": "/run"}
     flow = await begin(checks=[{**ANSWERS, "http": asked}])
     await bench.revise("v2", live={"code": 500})

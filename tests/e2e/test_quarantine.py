@@ -1,7 +1,8 @@
 """What failed by its own fault is not tried again, until somebody asks."""
 
 from tests.e2e.conftest import Begin
-from tests.harness.workbench import Bench, Flow, ready
+from tests.harness.workbench import Bench
+from tests.harness.workbench_flow import Flow, ready
 
 
 async def fails(bench: Bench, begin: Begin) -> Flow:

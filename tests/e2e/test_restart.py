@@ -5,7 +5,8 @@ import random
 import pytest
 from tests.e2e.conftest import Begin
 from tests.e2e.lingering import LINGERING, linger, release
-from tests.harness.workbench import Bench, ready
+from tests.harness.workbench import Bench
+from tests.harness.workbench_flow import ready
 
 PHASES = ["Pending", *LINGERING]
 SAMPLED = 2

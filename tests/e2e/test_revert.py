@@ -2,18 +2,11 @@
 
 import pytest
 from tests.e2e.conftest import Begin
-from tests.harness import workbench
-from tests.harness.workbench import (
-    ANSWERS,
-    Bench,
-    Flow,
-    carries,
-    condition,
-    gone,
-    ready,
-    uid_name,
-)
+from tests.harness import workbench_manifests as manifests
+from tests.harness.workbench import Bench, carries, gone, uid_name
 from tests.harness.workbench_client import asking
+from tests.harness.workbench_flow import Flow, condition, ready
+from tests.harness.workbench_manifests import ANSWERS
 
 from belay.shell.resources import CONFIG_MAPS, PODS
 
@@ -156,7 +149,7 @@ async def test_a_first_revision_that_fails_gives_the_workload_its_own_template_b
     await bench.deploy()
     await bench.until_runs(None)
     await bench.revise("v1", code=500)
-    flow = Flow(bench, workbench.workflow(preview="None"))
+    flow = Flow(bench, manifests.workflow(preview="None"))
     own = {uid_name(one) for one in await bench.replica_sets()}
     await flow.apply()
     found = await flow.at("Failed")

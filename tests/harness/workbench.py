@@ -3,23 +3,18 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import aiohttp
-from tests.harness import images
+from tests.harness import workbench_manifests as manifests
 from tests.harness.audit import AuditLog, Entry
 from tests.harness.cluster import Cluster
 from tests.harness.workbench_operator import USER, Operator
 
-from belay.api.names import ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION, API_VERSION
-from belay.api.revision import Binding, Format
-from belay.api.words import Outcome
-from belay.core.revisions.read import parse
-from belay.core.revisions.revision import Draft, build
+from belay.api.names import ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION
 from belay.core.workloads.deployment import DEPLOYMENT
 from belay.shell.cluster import Cluster as Api
 from belay.shell.errors import NotFound
@@ -31,7 +26,6 @@ from belay.shell.resources import (
     REPLICA_SETS,
     REVISIONS,
     SERVICES,
-    WORKFLOWS,
     Resource,
 )
 
@@ -40,16 +34,6 @@ Good = Callable[[Object], object]
 
 SECONDS = 120.0
 """How long anything is awaited; far more than it takes."""
-ANSWERS: Object = {
-    "name": "answers",
-    "http": {"port": "http", "path": "/run"},
-    "period": "200ms",
-    "timeout": "10s",
-}
-"""The usual check: three wrong answers within half a second."""
-
-_APP = Path(__file__).parent / "workbench_app.py"
-_ENDS = frozenset(Outcome) - {Outcome.REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +73,8 @@ class Bench:
         await self.api.delete(resource, self.namespace, name)
 
     async def deploy(self, name: str = "app", **options: Any) -> Object:
-        """Create the application's Deployment; for `options` see `deployment`."""
-        return await self.apply(DEPLOYMENTS, deployment(name, **options))
+        """Create the application's Deployment; for `options` see its manifest."""
+        return await self.apply(DEPLOYMENTS, manifests.deployment(name, **options))
 
     async def scale(self, name: str, replicas: int) -> None:
         """Set the number of pods, as a HorizontalPodAutoscaler does."""
@@ -107,7 +91,7 @@ class Bench:
         **definition: Any,
     ) -> Object:
         """Publish a revision, made by the product's own code."""
-        body = revision_body(flow, revision, definition, bindings)
+        body = manifests.revision_body(flow, revision, definition, bindings)
         body["metadata"]["labels"] = labels or {}
         return await self.apply(REVISIONS, body)
 
@@ -204,7 +188,7 @@ class Bench:
 
     async def address(self, name: str = "app") -> str:
         """Create the application's Service, and give its URL once that is answered."""
-        found = await self.apply(SERVICES, service(name))
+        found = await self.apply(SERVICES, manifests.service(name))
         url = f"http://{found['spec']['clusterIP']}/run"
         async with asyncio.timeout(SECONDS):
             while True:
@@ -266,219 +250,6 @@ class Bench:
     def writes(self, since: Mark) -> Counter[str]:
         """The operator's writes in this namespace: `patch workflows/status` and how often."""
         return Counter(written(entry) for entry in self.calls(since) if entry.is_write)
-
-
-@dataclass(slots=True)
-class Flow:
-    """One Workflow: a manifest that its user edits and applies."""
-
-    bench: Bench
-    manifest: Object
-    generation: int = 0
-    tokens: dict[str, str] = field(default_factory=dict)
-    """Tokens that were set, by the field of the status that will name them."""
-
-    @property
-    def name(self) -> str:
-        return str(self.manifest["metadata"]["name"])
-
-    @property
-    def spec(self) -> Object:
-        found: Object = self.manifest["spec"]
-        return found
-
-    async def apply(self) -> None:
-        """Apply the manifest as it is."""
-        found = await self.bench.apply(WORKFLOWS, self.manifest)
-        self.generation = found["metadata"]["generation"]
-
-    async def wish(self, revision: str) -> None:
-        """Wish for another revision."""
-        self.spec["activeRevision"] = revision
-        await self.apply()
-
-    async def annotate(self, what: str, token: str) -> None:
-        """Set a token: `retry` or `abort`."""
-        annotations = {f"belay.dev/{what}": token}
-        body = {"metadata": {"name": self.name, "annotations": annotations}}
-        await self.bench.apply(WORKFLOWS, body, f"kubectl-{what}")
-        self.tokens[f"lastHandled{what.capitalize()}"] = token
-
-    async def now(self) -> Object:
-        return await self.bench.get(WORKFLOWS, self.name)
-
-    async def looked_at(self) -> None:
-        """Make the operator look twice, so that the first look is over; from the audit log."""
-        for _ in range(2):
-            mark = self.bench.mark()
-            annotations = {"example.com/nudge": mark.at.isoformat()}
-            body = {"metadata": {"name": self.name, "annotations": annotations}}
-            await self.bench.apply(WORKFLOWS, body, "nudge")
-            await self.looks(mark)
-
-    async def looks(self, since: Mark, times: int = 1) -> None:
-        """Wait until the operator has begun so many looks after a mark in the audit log."""
-        look = ("get", "workflows", self.name)
-        async with asyncio.timeout(SECONDS):
-            while True:
-                calls = [(c.verb, c.resource, c.name) for c in self.bench.calls(since)]
-                if calls.count(look) >= times:
-                    return
-                await asyncio.sleep(0.1)
-
-    async def until(self, good: Good, seconds: float = SECONDS) -> Object:
-        return await self.bench.until(WORKFLOWS, self.name, good, seconds)
-
-    def answered(self, found: Object) -> bool:
-        """Whether the status speaks of the newest wish and the newest tokens."""
-        status = found.get("status") or {}
-        newest = status.get("observedGeneration", 0) >= self.generation
-        return newest and self.tokens.items() <= status.items()
-
-    async def at(self, *phases: str, seconds: float = SECONDS) -> Object:
-        """Wait for one of these phases or outcomes; an end of another kind fails at once."""
-
-        def good(found: Object) -> bool:
-            if not self.answered(found):
-                return False
-            phase = found["status"]["phase"]
-            assert phase in phases or phase not in _ENDS, (
-                f"{phase} instead of {phases}: {ready(found)}\n{found['status'].get('rollout')}"
-            )
-            return phase in phases
-
-        return await self.until(good, seconds)
-
-    async def says(self, reason: str, seconds: float = SECONDS) -> str:
-        """Wait until Ready has this reason for the newest wish, and give its message."""
-        found = await self.until(
-            lambda f: self.answered(f) and ready(f)["reason"] == reason, seconds
-        )
-        return str(ready(found)["message"])
-
-
-def workflow(
-    name: str = "wf",
-    revision: str = "v1",
-    *,
-    targets: Iterable[str] = ("app",),
-    checks: Sequence[Object] = (ANSWERS,),
-    window: str = "1s",
-    preview: str = "Pod",
-    **spec: Any,
-) -> Object:
-    """The manifest of a Workflow; `spec` holds further members of it, of verification too."""
-    verification = {"checks": list(checks), "window": window, "preview": preview}
-    if "onInconclusive" in spec:
-        verification["onInconclusive"] = spec.pop("onInconclusive")
-    workloads = [{"kind": "Deployment", "name": target} for target in targets]
-    return {
-        "metadata": {"name": name},
-        "spec": {
-            "activeRevision": revision,
-            "target": {"workloads": workloads},
-            "verification": verification,
-            **spec,
-        },
-    }
-
-
-def revision_body(
-    flow: str, revision: str, definition: Object, bindings: Sequence[Object] = ()
-) -> Object:
-    """A WorkflowRevision with a JSON definition, made by the product's own code."""
-    document = parse(json.dumps(definition).encode(), Format.JSON)
-    draft = Draft(
-        workflow=flow,
-        revision=revision,
-        form=Format.JSON,
-        document=document,
-        bindings=[Binding.model_validate(one) for one in bindings],
-    )
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "WorkflowRevision",
-        "metadata": {"name": f"{flow}-{revision}"},
-        "spec": build(draft).to_api(),
-    }
-
-
-def deployment(
-    name: str,
-    *,
-    flow: str | None = "wf",
-    replicas: int = 1,
-    linger: float = 0,
-    switch: bool = False,
-    **pod: Any,
-) -> Object:
-    """A Deployment of the application. `pod` holds further members of the pod's spec.
-
-    `linger`: seconds that an ending pod serves on; `switch`: it reads the ConfigMap `switch`.
-    """
-    container: Object = {
-        "name": "app",
-        "image": images.base().name,
-        "imagePullPolicy": "Never",
-        "command": ["python3", "-u", "-c", _APP.read_text()],
-        "env": [{"name": "LINGER", "value": str(linger)}],
-        "ports": [{"name": "http", "containerPort": 8080}],
-        "readinessProbe": {
-            "httpGet": {"path": "/ready", "port": "http"},
-            "periodSeconds": 1,
-            "timeoutSeconds": 5,
-        },
-        "resources": {"requests": {"cpu": "1m", "memory": "16Mi"}, "limits": {"memory": "96Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
-    volumes: list[Object] = []
-    if switch:
-        container["volumeMounts"] = [{"name": "switch", "mountPath": "/switch"}]
-        volumes = [{"name": "switch", "configMap": {"name": "switch", "optional": True}}]
-    spec = {
-        "terminationGracePeriodSeconds": int(linger) + 1,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-        "volumes": volumes,
-        **pod,
-    }
-    return {
-        "metadata": {
-            "name": name,
-            "annotations": {"belay.dev/workflow": flow} if flow else {},
-        },
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": spec},
-        },
-    }
-
-
-def service(name: str = "app") -> Object:
-    """A Service of the application's pods."""
-    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
-    return {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": ports}}
-
-
-def condition(found: Object, kind: str) -> Object:
-    """A condition of this type, or an empty one."""
-    conditions = (found.get("status") or {}).get("conditions") or []
-    nothing = {"status": "", "reason": "", "message": ""}
-    return next((dict(c) for c in conditions if c["type"] == kind), nothing)
-
-
-def ready(found: Object) -> Object:
-    return condition(found, "Ready")
 
 
 def carries(pod: Object, content: Object) -> bool:
