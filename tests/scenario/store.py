@@ -91,7 +91,7 @@ class Server:
         stored = self._objects[id_]
         self._guard(id_, stored, body)
         shape = shape_of(resource)
-        config = self._part(resource, write, {}, ownership.withoutidentity(copied(body)))
+        config = self._part(resource, write, {}, ownership.without_identity(copied(body)))
         mine = ownership.fields(shape, config)
         new = ownership.merged(shape, copied(stored.body), config)
         new["metadata"] = {**new["metadata"], **identity(stored.body)}
