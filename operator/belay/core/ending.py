@@ -20,6 +20,9 @@ MOST_HISTORY = 10
 MOST_QUARANTINE = 20
 MOST_WORDS = 1024
 """Characters of a reason to give up; kubelet and admission may say more."""
+REVISIONS_FAULT = frozenset(
+    {Reason.CHECK_FAILED, Reason.CRASH_LOOP, Reason.NOT_READY, Reason.CONTAINER_RESTARTED}
+)
 _RUNBOOK = "docs/operations.md"
 
 
@@ -204,14 +207,14 @@ def _last_words(seen: Observed, status: WorkflowStatus, rollout: Rollout, outcom
     runs = _what_runs(rollout, stable)
     match outcome:
         case Outcome.REVERTED:
-            fix = f"Fix {new} under a new revision, or try it again: {retry}"
+            fix = _remedy(rollout, retry)
             return f"{new} was reverted: {why}. {runs}. {fix}"
         case Outcome.ABORTED:
             return f"{new} was aborted: {why}. {runs}. To try it again: {retry}"
         case Outcome.FAILED:
             return (
                 f"{new} failed: {why}. There is no proven revision to go back to; {runs}. "
-                f"Fix {new} under a new revision, or try it again: {retry}"
+                f"{_remedy(rollout, retry)}"
             )
         case Outcome.HELD:
             kept = f"{stable} is kept to go back to" if stable else "there is nothing to go back to"
@@ -224,6 +227,13 @@ def _last_words(seen: Observed, status: WorkflowStatus, rollout: Rollout, outcom
             )
         case _:
             return f"{new} gave way to a newer wish"
+
+
+def _remedy(rollout: Rollout, retry: str) -> str:
+    reason = rollout.reason or Reason.INCONCLUSIVE
+    if reason in REVISIONS_FAULT:
+        return f"Fix {rollout.to.revision} under a new revision, or try it again: {retry}"
+    return f"{rollout.to.revision} is not to blame: mend that, then try it again: {retry}"
 
 
 def _what_runs(rollout: Rollout, stable: str | None) -> str:

@@ -28,8 +28,8 @@ _DOING = {
 
 def session(rollout: Rollout) -> str:
     """Session of the tallies that count in this phase; a foreign change starts fresh ones."""
-    changed = sum(1 for t in rollout.targets if t.changed_by)
-    return f"{rollout.id}/{rollout.phase}/{changed}"
+    changed = [t.template_hash[7:13] for t in rollout.targets if t.changed_by]
+    return f"{rollout.id}/{rollout.phase}/{'-'.join(changed)}"
 
 
 def enter(rollout: Rollout, phase: Phase, now: datetime, limit: str | None, **more: Any) -> Rollout:

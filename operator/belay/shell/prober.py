@@ -36,6 +36,8 @@ class _Asking:
 
     probe: Probe
     tally: Tally
+    silent_since: float | None = None
+    """When the first request was sent of those in a row that found no answer."""
     task: asyncio.Task[None] | None = None
 
     @property
@@ -46,6 +48,16 @@ class _Asking:
         if self.tally.fails >= self.probe.check.failure_threshold:
             return Verdict.FAIL
         return None
+
+    def hear(self, sample: Sample, asked_at: float) -> None:
+        """Note since when there is silence.
+
+        An answer that another probe got before that says nothing about our network since.
+        """
+        if sample.answer is not Answer.NONE:
+            self.silent_since = None
+        elif self.silent_since is None:
+            self.silent_since = asked_at
 
     def stop(self) -> None:
         if self.task is not None:
@@ -203,7 +215,9 @@ class Prober:
         due = self._clock()
         while True:
             async with session.turns.turn():
+                asked_at = self._clock()
                 sample = await self._asked(asking.probe)
+            asking.hear(sample, asked_at)
             self._take(key, session, asking, sample)
             due = max(due + period, self._clock())
             await asyncio.sleep(due - self._clock())
@@ -222,7 +236,7 @@ class Prober:
     def _take(self, key: Key, session: _Session, asking: _Asking, sample: Sample) -> None:
         probe = asking.probe
         lately = self._clock() - ANSWERED_LATELY
-        another = self._right.of_another(probe, lately)
+        another = self._right.of_another(probe, max(lately, asking.silent_since or lately))
         verdict = judge(sample, ready=probe.ready, another_answered=another)
         before = asking.decided
         asking.tally = asking.tally.count(sample, verdict)

@@ -17,7 +17,10 @@ def observing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     disturbance = disturbed(seen, now, rollout)
     if disturbance is not None:
         return disturbance
-    rollout = moves.note_foreign_changes(seen, rollout)
+    noted = moves.note_foreign_changes(seen, rollout)
+    if noted is not rollout:
+        window = seen.spec.verification.window
+        return moves.go(seen, now, moves.enter(noted, Phase.OBSERVING, now, window))
     pods = [p for w in seen.workloads for p in w.pods]
     session = moves.session(rollout)
     why = proof.failing(seen, Stage.OBSERVATION, session, pods) or _restarted(seen, rollout)
