@@ -146,8 +146,8 @@ def undecided(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod], t
             f'check "{silent.check}" to reach {silent.asked} found no answer'
         )
         if not unready:
-            message += ", while kubelet calls the pods ready; is a NetworkPolicy or mTLS between"
-            message += " Belay and this namespace?"
+            message += ", while kubelet calls the pods ready; a NetworkPolicy or mTLS between"
+            message += " Belay and this namespace may be in the way"
         return Why(Fault.UNKNOWN, Reason.INCONCLUSIVE, message, silent.check)
     stuck = next((t for t in tallies if t.last_verdict is Verdict.INCONCLUSIVE), None)
     problem = next((s.problem for s in seen.services.values() if s.problem), None)

@@ -200,8 +200,8 @@ def test_silence_of_ready_pods_asks_for_the_network() -> None:
     said = undecided(seen_with(tally("a", NOTHING, NOTHING)), pods("a"))
     assert said == (
         'no verdict within 60 s: 2 of 2 tries of check "answers" to reach GET :8080/run found no '
-        "answer, while kubelet calls the pods ready; is a NetworkPolicy or mTLS between Belay and "
-        "this namespace?"
+        "answer, while kubelet calls the pods ready; a NetworkPolicy or mTLS between Belay and "
+        "this namespace may be in the way"
     )
     later = undecided(seen_with(tally("a", PASS, NOTHING)), pods("a"))
     assert 'the last try of check "answers"' in later
