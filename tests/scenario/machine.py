@@ -44,6 +44,9 @@ class Weather:
     crashes: Callable[[int, Call], bool] = lambda *_: False
     """Whether the process dies after this write, its n-th (from 1), before it hears of it."""
 
+    meddles: Callable[[Server, Call], None] = lambda *_: None
+    """What others do just before a call of the operator arrives."""
+
     def latency(self) -> float:
         return self.rng.uniform(0.0002, 0.01) if self.rng else 0.001
 
@@ -137,8 +140,9 @@ class Machine:
             task.cancel()
         await asyncio.gather(*mine, return_exceptions=True)
 
-    async def _before(self, _: Call) -> None:
+    async def _before(self, call: Call) -> None:
         await asyncio.sleep(self.weather.latency())
+        self.weather.meddles(self.server, call)
 
     async def _after(self, call: Call) -> None:
         self.heard(call)

@@ -1,5 +1,6 @@
 """The same stories when events come late and in any order, and when the operator keeps dying."""
 
+import json
 from collections.abc import Callable
 from functools import cache, partial
 from random import Random
@@ -7,7 +8,12 @@ from random import Random
 import pytest
 from tests.scenario.api import Call
 from tests.scenario.machine import Weather
+from tests.scenario.ownership import Entry
+from tests.scenario.records import Write
 from tests.scenario.stage import STORIES, Run, play
+from tests.scenario.store import Server
+
+from belay.shell.resources import WORKFLOWS
 
 NAMES = sorted(STORIES)
 SAMPLE = 8
@@ -55,6 +61,31 @@ def test_a_story_ends_the_same_wherever_the_operator_dies_once(name: str) -> Non
     for deadly in range(1, undisturbed(name).writes + 20):
         run = play(STORIES[name], Weather(crashes=_only(deadly)))
         assert run.ending == undisturbed(name).ending, f"killed after write {deadly}"
+
+
+def test_a_busy_annotator_holds_nothing_up(sample: list[str]) -> None:
+    for name in sample:
+        run = play(STORIES[name], Weather(meddles=_once_before_each_status()))
+        assert run.ending == undisturbed(name).ending, name
+
+
+def _once_before_each_status() -> Callable[[Server, Call], None]:
+    """Somebody annotates the Workflow between Belay's read and its write, and writes it again."""
+    met: set[str] = set()
+
+    def meddle(server: Server, call: Call) -> None:
+        if call.subresource != "status" or call.body is None or call.name is None:
+            return
+        status = json.dumps(call.body["status"], sort_keys=True)
+        if status in met:
+            return
+        met.add(status)
+        body = server.get(WORKFLOWS, call.namespace, call.name)
+        annotations = body["metadata"].setdefault("annotations", {})
+        annotations["example.com/touched"] = str(len(met))
+        server.replace(WORKFLOWS, call.namespace, body, Write(Entry("busy", "Update", "")))
+
+    return meddle
 
 
 def _after_every_step() -> Callable[[int, Call], bool]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from belay.api.names import API_VERSION, MANAGER_STATUS
+from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY, API_VERSION, MANAGER_STATUS
 from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase
 from belay.core import milestones
@@ -20,6 +20,7 @@ from belay.runtime.leader import Parts
 from belay.runtime.queue import Priority
 from belay.shell.act import Senses, act
 from belay.shell.cluster import Object
+from belay.shell.errors import Conflict
 from belay.shell.observe import Observer, Watched
 from belay.shell.recorder import Recorder
 from belay.shell.resources import WORKFLOWS
@@ -151,17 +152,29 @@ class Reconciler:
         return True
 
     async def _write(self, turn: Turn, seen: Observed, status: WorkflowStatus) -> None:
-        """The whole status, on the very object that was read: a newer wish makes it a Conflict."""
+        """The whole status, on the very object that was read: a newer wish makes it a Conflict.
+
+        What bears on no decision, such as a foreign annotation, does not hold it up.
+        """
         raw = await turn.get(WORKFLOWS, seen.key.name)
-        assert raw is not None  # noqa: S101
-        answer = await turn.cluster.apply(
-            WORKFLOWS,
-            _status_body(seen.key, raw, status),
-            manager=MANAGER_STATUS,
-            subresource="status",
-            force=True,
-        )
-        turn.put(WORKFLOWS, answer)
+        while raw is not None:
+            try:
+                answer = await turn.cluster.apply(
+                    WORKFLOWS,
+                    _status_body(seen.key, raw, status),
+                    manager=MANAGER_STATUS,
+                    subresource="status",
+                    force=True,
+                )
+            except Conflict:
+                turn.forget(WORKFLOWS, seen.key.name)
+                newer = await turn.get(WORKFLOWS, seen.key.name)
+                if newer is None or _wish(newer) != _wish(raw):
+                    raise
+                raw = newer
+            else:
+                turn.put(WORKFLOWS, answer)
+                break
         self._tell(seen, status)
         before = under_way(seen)
         ended = status.rollout
@@ -219,6 +232,15 @@ class Reconciler:
         if look is None or look.at != at:
             look = self._looks[key] = _Look(at, rollout.phase, self._now())
         return look.since
+
+
+def _wish(raw: Object) -> tuple[object, ...]:
+    """All of a Workflow that a decision rests on."""
+    metadata = raw["metadata"]
+    annotations = metadata.get("annotations") or {}
+    tokens = [annotations.get(name) for name in (ANNOTATION_RETRY, ANNOTATION_ABORT)]
+    going = metadata.get("deletionTimestamp")
+    return metadata["uid"], metadata["generation"], going, tokens, raw.get("status")
 
 
 def _status_body(key: Key, raw: Object, status: WorkflowStatus) -> Object:

@@ -98,7 +98,7 @@ def test_no_verdict_follows_the_policy(policy: OnInconclusive, phase: str, runs:
     assert toy.carries() == runs
     if phase != Phase.DELIVERING:
         assert "no verdict within 2 min" in toy.message()
-        assert "NetworkPolicy or mTLS between Belay and this namespace may be in the way" in toy.message()
+        assert "between Belay and this namespace may be in the way" in toy.message()
 
 
 def test_held_in_the_preview_is_not_delivered() -> None:
