@@ -60,7 +60,7 @@ def revision(name: str = "triage-v1", **spec: Any) -> dict[str, Any]:
 def full_revision() -> dict[str, Any]:
     """A revision in which every field is set, and none to its default."""
     return revision(
-        definition=base64.b64encode(gzip.compress(b"{}")).decode(),
+        definition=base64.b64encode(gzip.compress(b"{}", mtime=0)).decode(),
         encoding="Gzip",
         bindings=[
             {"name": "CRM_KEY", "secretKeyRef": {"name": "triage", "key": "crm"}},
