@@ -11,7 +11,8 @@ from belay.shell.resources import DEPLOYMENTS, SECRETS, Resource
 
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 BINDING = {"name": "crm-key", "secretKeyRef": {"name": "crm", "key": "key"}}
-LIMITS = {"preview": "8s", "deliver": "8s"}
+LIMITS = {"preview": "20s", "deliver": "20s"}
+"""Long enough for a busy kubelet to say what is missing."""
 
 
 async def taken_back(flow: Flow, reason: str) -> str:

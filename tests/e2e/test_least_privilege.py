@@ -67,7 +67,7 @@ async def tour(bench: Bench, begin: Begin) -> None:
     """Promote by preview and Service, prune, revert, be refused, and fail to mount a Secret."""
     await bench.apply(SERVICES, manifests.service())
     behind = {"name": "behind", "http": {"port": 80, "service": "app"}, "period": "200ms"}
-    limits = {"preview": "8s"}
+    limits = {"preview": "20s"}
     await bench.revise("old", note="old", labels={"belay.dev/managed": "true"})
     flow = await begin(checks=[ANSWERS, behind], deadlines=limits, revisionHistoryLimit=0)
     await bench.revise("v2", note="second")

@@ -73,7 +73,7 @@ async def test_a_crash_loop_reverts_long_before_the_deadline(bench: Bench, begin
 
 
 async def test_pods_that_never_get_ready_revert_at_the_deadline(bench: Bench, begin: Begin) -> None:
-    flow = await begin(preview="None", deadlines={"deliver": "4s"})
+    flow = await begin(preview="None", deadlines={"deliver": "15s"})
     await bench.revise("v2", ready=503)
     await flow.wish("v2")
     found = await flow.at("Reverted")

@@ -38,7 +38,7 @@ async def test_more_pods_in_mid_rollout_are_proven_too(bench: Bench, begin: Begi
 async def test_a_failure_after_somebody_changed_the_template_is_not_the_revisions(
     bench: Bench, begin: Begin
 ) -> None:
-    flow = await linger(bench, begin, "Delivering", deadlines={"deliver": "10s"})
+    flow = await linger(bench, begin, "Delivering", deadlines={"deliver": "15s"})
     container = {"name": "app", "env": [{"name": "EXTRA", "value": "1"}]}
     spec = {"template": {"spec": {"containers": [container]}}}
     await bench.apply(DEPLOYMENTS, {"metadata": {"name": "app"}, "spec": spec}, "somebody")
