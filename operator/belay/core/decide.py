@@ -10,8 +10,7 @@ from belay.api.words import Outcome, Phase, Reason, Trigger
 from belay.core import ending, gates, milestones, moves
 from belay.core.attempt import is_wished
 from belay.core.begin import begin
-from belay.core.decision import Decision, DeletePreview, TryDelivery
-from belay.core.delivery import preview_name
+from belay.core.decision import Decision, TryDelivery
 from belay.core.gates import Ask, Go, Refuse, Same, Wait
 from belay.core.observed import Observed
 from belay.core.phases.delivering import delivering
@@ -77,7 +76,7 @@ def _suspend(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     if rollout.suspended_at is not None:
         return replace(moves.stay(seen, now, rollout), requeue=None, follow=False)
     record = rollout.model_copy(update={"suspended_at": now})
-    return moves.go(seen, now, record, *_preview_gone(seen, rollout))
+    return moves.go(seen, now, record, *moves.preview_gone(seen, rollout))
 
 
 def _resume(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -119,7 +118,7 @@ def _supersede(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         case Go():
             history = ending.remember(seen.status, ended)
             trigger = Trigger.RETRY if retried else Trigger.SPEC
-            gone = _preview_gone(seen, rollout)
+            gone = moves.preview_gone(seen, rollout)
             if retried:
                 handled = seen.status.model_copy(update={"last_handled_retry": seen.retry})
                 seen = replace(seen, status=handled, written=seen.status)
@@ -130,7 +129,7 @@ def _supersede(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
             seen = _without(seen, ended)
             status = adopted_status(seen, now, answer)
             told = milestones.of(ended, seen.status.stable)
-            gone = _preview_gone(seen, rollout)
+            gone = moves.preview_gone(seen, rollout)
             return Decision(gone, status, told, again=True)
         case Wait() | Refuse() if rollout.delivered and rollout.phase is not Phase.REVERTING:
             return ending.back(
@@ -160,9 +159,3 @@ def _ask(seen: Observed, now: datetime, rollout: Rollout, action: TryDelivery) -
 def _without(seen: Observed, ended: Rollout) -> Observed:
     update = {"rollout": ended, "history": ending.remember(seen.status, ended)}
     return replace(seen, status=seen.status.model_copy(update=update), written=seen.status)
-
-
-def _preview_gone(seen: Observed, rollout: Rollout) -> tuple[DeletePreview, ...]:
-    if rollout.phase is not Phase.PREVIEWING:
-        return ()
-    return (DeletePreview(preview_name(seen.key.name, rollout.id)),)

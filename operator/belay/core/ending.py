@@ -10,8 +10,7 @@ from belay.api.workflow import OnFailure, OnInconclusive
 from belay.core import conditions, milestones, moves, proof
 from belay.core.attempt import is_wished
 from belay.core.conditions import Say, Story
-from belay.core.decision import Decision, DeletePreview
-from belay.core.delivery import preview_name
+from belay.core.decision import Decision
 from belay.core.gates import retry_command
 from belay.core.observed import Observed
 from belay.core.proof import Fault, Why
@@ -56,7 +55,7 @@ def back(
         outcome = Outcome.FAILED
     limit = seen.spec.deadlines.revert
     record = moves.enter(rollout, Phase.REVERTING, now, limit, ending=outcome)
-    return moves.go(seen, now, record, *_without_preview(seen, rollout), **more)
+    return moves.go(seen, now, record, *moves.preview_gone(seen, rollout), **more)
 
 
 def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **more: Any) -> Decision:
@@ -81,7 +80,7 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
         }
     )
     decision = Decision(
-        _without_preview(seen, rollout),
+        moves.preview_gone(seen, rollout),
         milestones=milestones.of(record, status.stable),
         again=True,
     )
@@ -110,12 +109,6 @@ def remember(status: WorkflowStatus, rollout: Rollout) -> list[HistoryEntry]:
         activated=rollout.activated_at is not None,
     )
     return [entry, *status.history][:MOST_HISTORY]
-
-
-def _without_preview(seen: Observed, rollout: Rollout) -> tuple[DeletePreview, ...]:
-    if rollout.phase is not Phase.PREVIEWING:
-        return ()
-    return (DeletePreview(preview_name(seen.key.name, rollout.id)),)
 
 
 def _blame(rollout: Rollout, why: Why) -> Why:

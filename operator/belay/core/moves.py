@@ -8,8 +8,8 @@ from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Phase, Reason
 from belay.core import conditions, milestones
 from belay.core.conditions import Say, Story
-from belay.core.decision import Action, Decision
-from belay.core.delivery import Delivery
+from belay.core.decision import Action, Decision, DeletePreview
+from belay.core.delivery import Delivery, preview_name
 from belay.core.gates import delivery_of
 from belay.core.observed import Observed
 from belay.core.probe import ProbePlan
@@ -152,3 +152,10 @@ def gone(seen: Observed, rollout: Rollout) -> WorkloadView | None:
         if workload.uid != uids.get((workload.kind.kind, workload.name)):
             return workload
     return None
+
+
+def preview_gone(seen: Observed, rollout: Rollout) -> tuple[DeletePreview, ...]:
+    """What takes the preview pod away, on every way out of Previewing."""
+    if rollout.phase is not Phase.PREVIEWING:
+        return ()
+    return (DeletePreview(preview_name(seen.key.name, rollout.id)),)

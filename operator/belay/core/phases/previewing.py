@@ -7,8 +7,8 @@ from belay.api.status import Rollout
 from belay.api.words import Phase, Reason, Stage
 from belay.api.workflow import OnInconclusive
 from belay.core import ending, moves, proof
-from belay.core.decision import CreatePreview, Decision, DeletePreview
-from belay.core.delivery import preview_name, preview_pod
+from belay.core.decision import CreatePreview, Decision
+from belay.core.delivery import preview_pod
 from belay.core.gates import delivery_of, preview_workload
 from belay.core.observed import Observed
 from belay.core.phases.content import missing_content, refused
@@ -60,8 +60,7 @@ def _deliver(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         delivered=True,
         evidence=proof.evidence(seen, moves.session(rollout)),
     )
-    gone = DeletePreview(preview_name(seen.key.name, rollout.id))
-    return moves.go(seen, now, record, gone)
+    return moves.go(seen, now, record, *moves.preview_gone(seen, rollout))
 
 
 def _late(seen: Observed, now: datetime, rollout: Rollout, pod: Pod) -> Decision:
