@@ -61,8 +61,8 @@ cluster-down: $(READY) ## End it, and whatever a killed one left
 	@$(BIN)/python -m tests.harness down
 
 .PHONY: image
-image: $(READY) ## Build the operator's image (root), as an archive for docker, ctr or kind
-	@$(BIN)/python -m tests.harness.images
+image: $(READY) ## Build the operator's image (root), for the local cluster and as an archive
+	@$(BIN)/python -m tests.harness image
 
 .PHONY: lock
 lock: $(READY) ## Resolve the dependencies anew, within pyproject.toml's bounds

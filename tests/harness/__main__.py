@@ -4,6 +4,7 @@ python -m tests.harness up      start one that lives on
 python -m tests.harness hold    start one that lives until this command ends
 python -m tests.harness down    end the one of `up`, or what a killed one left
 python -m tests.harness status  who runs one
+python -m tests.harness image   build the operator's and the sample's image, for it and for others
 """
 
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 
 from tests.harness import images
 from tests.harness.cluster import Kind, local_cluster, require_local, running
+from tests.harness.demo import place
 from tests.harness.setup import SetupError, say
 
 
@@ -35,17 +37,26 @@ def _status() -> None:
     print(local.holder() or "no local cluster")
 
 
+def _image() -> None:
+    local = local_cluster()
+    for image in (images.belay(), place.sample()):
+        print(f"{image.name} in {image.archive}")
+        if local.lives_on():
+            local.containerd.load(image.archive)
+            print("  loaded into the local cluster")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Do what the one argument says; errors are one message."""
     down = local_cluster().stop_detached
-    verbs = {"up": _up, "hold": _hold, "down": down, "status": _status}
+    verbs = {"up": _up, "hold": _hold, "down": down, "status": _status, "image": _image}
     if len(arguments) != 1 or arguments[0] not in verbs:
         say(f"usage: python -m tests.harness {' | '.join(verbs)}")
         return 2
     try:
         verbs[arguments[0]]()
     except SetupError as error:
-        say(f"cluster: {error}")
+        say(f"{arguments[0]}: {error}")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.harness import packages
 from tests.harness.containers import SANDBOX_IMAGE
-from tests.harness.setup import ROOT, SetupError, cache_home, locked, run, say, step
+from tests.harness.setup import ROOT, SetupError, cache_home, locked, run, step
 from tests.harness.store import Store, content_key
 
 _FILES = Path(__file__).parent / "containerfiles"
@@ -152,18 +152,3 @@ def _site_packages(lock: Path) -> Path:
             )  # fmt: skip
             unfinished.rename(target)
     return target
-
-
-def main() -> int:
-    """Build the operator's image and say where it is; errors are one message."""
-    try:
-        image = belay()
-    except SetupError as error:
-        say(f"image: {error}")
-        return 1
-    print(f"{image.name} in {image.archive}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
