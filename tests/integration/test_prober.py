@@ -30,6 +30,7 @@ from belay.shell.errors import Forbidden
 from belay.shell.http_check import HttpAsker, open_session
 from belay.shell.prober import Prober
 from belay.shell.resources import SECRETS, Resource
+from belay.shell.trust import Trust
 
 ONE, OTHER = Key("shop", "wf-1"), Key("shop", "wf-2")
 FAST = "100ms"
@@ -82,7 +83,13 @@ async def operating() -> AsyncIterator[Operator]:
     """An operator's prober; when it is closed, no task of it is left."""
     before = asyncio.all_tasks()
     async with open_session("1") as session:
-        asker = HttpAsker(session, Guard(HOSTILE - LOOPBACK), Credentials(NoSecrets()), wall_clock)
+        asker = HttpAsker(
+            session,
+            Guard(HOSTILE - LOOPBACK),
+            Credentials(NoSecrets()),
+            Trust(NoSecrets()),
+            wall_clock,
+        )
         operator = Operator(asker)
         yield operator
         await operator.prober.close()

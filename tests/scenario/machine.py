@@ -29,6 +29,7 @@ from belay.shell.egress import Guard
 from belay.shell.prober import Asker, Prober
 from belay.shell.recorder import Recorder
 from belay.shell.resources import WORKFLOWS
+from belay.shell.trust import Trust
 
 RESYNC = 60.0
 RESTART = 2.0
@@ -100,7 +101,7 @@ class Machine:
         recorder.start()
         config = Config(election=Election(identity="belay-0"))
         parts = Parts(api, config, revisions, targets, Metrics(), queue, Guard())  # type: ignore[arg-type]
-        senses = Senses(prober, Credentials(api), session=None)  # type: ignore[arg-type]
+        senses = Senses(prober, Credentials(api), Trust(api), session=None)  # type: ignore[arg-type]
         reconciler = Reconciler(parts, senses, recorder, now=now)
         async with asyncio.TaskGroup() as parts_running:
             parts_running.create_task(revisions.run())

@@ -16,6 +16,7 @@ from belay.api.model import (
     matches,
     validations,
 )
+from belay.api.peer import Port, Scheme, Tls
 from belay.api.revision import KeyRef
 from belay.api.words import Stage
 
@@ -112,28 +113,16 @@ class HttpCheck(ApiModel):
             cel(
                 "!(self.method == 'HEAD' && has(self.expect.bodyContains))",
                 "an answer to HEAD has no body: take GET, or leave out bodyContains",
-            )
+            ),
+            cel(
+                "has(self.tls) == (self.scheme == 'HTTPS')",
+                "scheme: HTTPS and tls go together: set both, such as "
+                "tls: {serverName: triage.shop.svc}, or none",
+            ),
         )
     )
 
-    port: Annotated[
-        int | str,
-        Field(
-            json_schema_extra={
-                "x-kubernetes-int-or-string": True,
-                # A pattern speaks of texts only. In CEL it would cost too much: no bound counts
-                # there for what may be an integer.
-                "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-                "maxLength": 63,
-                **validations(
-                    cel(
-                        "type(self) != int || (self >= 1 && self <= 65535)",
-                        "write a port number from 1 to 65535, or the name of a port, such as http",
-                    )
-                ),
-            }
-        ),
-    ]
+    port: Port
     """Container port, by number or name; the container must declare it. With `service`: a port of
     that Service.
     """
@@ -141,6 +130,10 @@ class HttpCheck(ApiModel):
     """Ask the target's new pods behind this Service instead of each pod. Not possible in the
     preview, which no Service selects.
     """
+    scheme: Scheme = Scheme.HTTP
+    """How to speak to the pod."""
+    tls: Tls | None = None
+    """How the pod's certificate is verified; for the scheme HTTPS."""
     method: Method = Method.GET
     """Method of the request."""
     path: Annotated[

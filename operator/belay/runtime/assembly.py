@@ -11,13 +11,15 @@ from belay.shell.credentials import Credentials
 from belay.shell.http_check import HttpAsker, open_session
 from belay.shell.prober import Prober
 from belay.shell.recorder import Recorder
+from belay.shell.trust import Trust
 
 
 def make_reconciler(parts: Parts) -> Reconciler:
     """A reconciler with its senses. Needs a running event loop."""
     session = open_session(__version__)
     credentials = Credentials(parts.cluster)
-    asker = HttpAsker(session, parts.guard, credentials, _now)
+    trust = Trust(parts.cluster)
+    asker = HttpAsker(session, parts.guard, credentials, trust, _now)
 
     def wake(key: Key) -> None:
         parts.queue.add(key, reconciler.urgency(key))
@@ -25,7 +27,7 @@ def make_reconciler(parts: Parts) -> Reconciler:
     prober = Prober(asker, wake, now=_now, on_sample=parts.metrics.check)
     recorder = Recorder(parts.cluster, parts.config.election.identity)
     recorder.start()
-    reconciler = Reconciler(parts, Senses(prober, credentials, session), recorder)
+    reconciler = Reconciler(parts, Senses(prober, credentials, trust, session), recorder)
     return reconciler
 
 

@@ -41,6 +41,7 @@ from belay.shell.errors import (
 )
 from belay.shell.prober import Prober
 from belay.shell.resources import CONFIG_MAPS, PODS, REVISIONS, WORKLOADS, Resource
+from belay.shell.trust import Trust
 from belay.shell.turn import Turn
 
 
@@ -50,6 +51,7 @@ class Senses:
 
     prober: Prober
     credentials: Credentials
+    trust: Trust
     session: aiohttp.ClientSession
 
     async def close(self) -> None:
@@ -125,19 +127,25 @@ async def _try(turn: Turn, action: TryDelivery, senses: Senses) -> DryRun:
     refusals, answers = await asyncio.gather(
         asyncio.gather(
             *(_dry_run(turn, body) for body in action.bodies),
-            *(_credentials(turn, check, senses) for check in action.checks),
+            *(_askable(turn, check, senses) for check in action.checks),
         ),
         senses.prober.ask_once(action.baseline),
     )
     return DryRun(next((r for r in refusals if r is not None), None), _baseline(answers))
 
 
-async def _credentials(turn: Turn, check: Check, senses: Senses) -> Refusal | None:
+async def _askable(turn: Turn, check: Check, senses: Senses) -> Refusal | None:
+    """Whether all is there that a check is asked with."""
     if check.http is None:
         return None
-    found = await senses.credentials.resolve(turn.key.namespace, check.http)
+    namespace, http = turn.key.namespace, check.http
+    found: object = await senses.credentials.resolve(namespace, http)
+    reason = Reason.CHECK_CREDENTIALS
+    if http.tls is not None and not isinstance(found, Problem):
+        found = await senses.trust.context(namespace, http.tls, "http/1.1")
+        reason = Reason.CHECK_INVALID
     if isinstance(found, Problem):
-        return Refusal(Reason.CHECK_CREDENTIALS, f'check "{check.name}": {found.text}')
+        return Refusal(reason, f'check "{check.name}": {found.text}')
     return None
 
 

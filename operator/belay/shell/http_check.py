@@ -8,11 +8,12 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv6Address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -23,6 +24,10 @@ from belay.api.duration import seconds
 from belay.core.probe import Answer, Probe, Sample
 from belay.shell.credentials import Credentials, Problem
 from belay.shell.egress import Address, Guard, canonical
+from belay.shell.trust import Trust, tls_trouble
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MAX_BODY_READ: Final = 64 * 1024
 MAX_RECEIVED: Final = 3 * MAX_BODY_READ
@@ -58,6 +63,15 @@ class _Socket(socket.socket):
         data = super().recv(min(bufsize, _GULP, self.left), flags) if self.left else b""
         self.left -= len(data)
         return data
+
+    def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0, /) -> int:
+        """What TLS reads by."""
+        if not self.left:
+            return 0
+        room = nbytes or memoryview(buffer).nbytes
+        count = super().recv_into(buffer, min(room, _GULP, self.left), flags)
+        self.left -= count
+        return count
 
 
 def _socket(info: aiohttp.AddrInfoType) -> socket.socket:
@@ -111,12 +125,23 @@ def open_session(version: str) -> aiohttp.ClientSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """One request to a pod."""
+
+    http: HttpCheck
+    url: URL
+    headers: Mapping[str, str] = field(repr=False)
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HttpAsker:
     """Asks probes over HTTP. Never raises for what a pod, a check or a Secret holds."""
 
     session: aiohttp.ClientSession
     guard: Guard
     credentials: Credentials
+    trust: Trust
     now: Callable[[], datetime]
 
     async def __call__(self, probe: Probe) -> Sample:
@@ -137,19 +162,21 @@ class HttpAsker:
         headers = await self.credentials.resolve(probe.namespace, http)
         if isinstance(headers, Problem):
             return Answer.UNASKED, headers.text
-        return await ask(probe, headers, self.session)
+        tls = await self.trust.context(probe.namespace, http.tls, "http/1.1") if http.tls else None
+        if isinstance(tls, Problem):
+            return Answer.UNASKED, tls.text
+        address = canonical(probe.address)
+        assert address is not None  # noqa: S101
+        request = _request(http, address, probe.port, headers, tls)
+        return await ask(request, seconds(probe.check.timeout), self.session)
 
 
-async def ask(probe: Probe, headers: Mapping[str, str], session: aiohttp.ClientSession) -> Result:
-    """Send the one request of a probe that the guard let through, and judge the answer."""
-    http, address = probe.check.http, canonical(probe.address)
-    assert http is not None  # noqa: S101
-    assert address is not None  # noqa: S101
-    limit = seconds(probe.check.timeout)
+async def ask(request: Request, limit: float, session: aiohttp.ClientSession) -> Result:
+    """Send a request that the guard let through, and judge the answer."""
     heard: list[int] = []
     try:
         async with asyncio.timeout(limit):
-            return await _exchange(session, _request(http, address, probe.port, headers), heard)
+            return await _exchange(session, request, heard)
     except TimeoutError:
         return Answer.NONE, _unfinished(heard, f"within {limit:g} s")
     except aiohttp.ClientPayloadError:
@@ -159,28 +186,30 @@ async def ask(probe: Probe, headers: Mapping[str, str], session: aiohttp.ClientS
     except (aiohttp.ClientResponseError, aiohttp.http.HttpProcessingError):
         return Answer.WRONG, "something that is not plain HTTP (TLS, or headers beyond 8 KiB?)"
     except OSError as error:
+        if request.http.tls is not None and (got := tls_trouble(error, request.http.tls)):
+            return Answer.WRONG, got
+        if request.http.tls is not None and not error.errno:
+            return Answer.NONE, "connection closed in the TLS handshake"
         if error.errno in _OURS:
             return Answer.UNASKED, f"could not be asked: {_words(error)} where Belay runs"
         return Answer.NONE, _words(error)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    http: HttpCheck
-    url: URL
-    headers: Mapping[str, str] = field(repr=False)
-
-
 def _request(
-    http: HttpCheck, address: Address, port: int | None, headers: Mapping[str, str]
-) -> _Request:
+    http: HttpCheck,
+    address: Address,
+    port: int | None,
+    headers: Mapping[str, str],
+    tls: ssl.SSLContext | None,
+) -> Request:
     host = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
-    url = URL(f"http://{host}:{port}{http.path}", encoded=True)
+    scheme = "http" if tls is None else "https"
+    url = URL(f"{scheme}://{host}:{port}{http.path}", encoded=True)
     own = {} if any(name.lower() == "host" for name in headers) else {"Host": f"{host}:{port}"}
-    return _Request(http, url, {**own, **headers})
+    return Request(http, url, {**own, **headers}, tls)
 
 
-async def _exchange(session: aiohttp.ClientSession, request: _Request, heard: list[int]) -> Result:
+async def _exchange(session: aiohttp.ClientSession, request: Request, heard: list[int]) -> Result:
     """The whole exchange. The status goes into `heard` as soon as it is known."""
     http = request.http
     async with session.request(
@@ -189,6 +218,8 @@ async def _exchange(session: aiohttp.ClientSession, request: _Request, heard: li
         headers=request.headers,
         data=None if http.body is None else http.body.encode(),
         allow_redirects=False,
+        ssl=request.tls or True,
+        server_hostname=http.tls.server_name if http.tls is not None else None,
     ) as response:
         heard.append(response.status)
         if response.status not in http.expect.status:

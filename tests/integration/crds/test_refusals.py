@@ -109,6 +109,17 @@ def with_header(**header: Any) -> dict[str, Any]:
             asking(method="HEAD", expect={"bodyContains": "ok"}), "take GET",
             id="a body is expected of HEAD",
         ),
+        pytest.param(
+            asking(scheme="HTTPS"), "scheme: HTTPS and tls go together", id="TLS without a name"
+        ),
+        pytest.param(
+            asking(tls={"serverName": "a"}), "scheme: HTTPS and tls go together",
+            id="a name without TLS",
+        ),
+        pytest.param(
+            asking(scheme="HTTPS", tls={"serverName": "a b"}), "write the name in the certificate",
+            id="a bad server name",
+        ),
         pytest.param(asking(body="x" * 4097), "may not be more than 4096", id="body too long"),
         pytest.param(
             asking(expect={"status": [99]}), "greater than or equal to 100", id="status 99"

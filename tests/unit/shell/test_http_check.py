@@ -28,6 +28,7 @@ from belay.shell.credentials import Credentials
 from belay.shell.egress import HOSTILE, LOOPBACK, Guard
 from belay.shell.http_check import HttpAsker, open_session
 from belay.shell.resources import Resource
+from belay.shell.trust import Trust
 
 Ask = Callable[[Probe], Awaitable[Sample]]
 NOT_HTTP = "something that is not plain HTTP (TLS, or headers beyond 8 KiB?)"
@@ -46,7 +47,7 @@ async def ask() -> AsyncIterator[Ask]:
     guard = Guard(
         frozenset(one for one in HOSTILE if ip_address("::1") not in one.network) - LOOPBACK
     )
-    yield HttpAsker(session, guard, Credentials(NoSecrets()), wall_clock)
+    yield HttpAsker(session, guard, Credentials(NoSecrets()), Trust(NoSecrets()), wall_clock)
     await session.close()
 
 
@@ -356,7 +357,9 @@ async def test_what_cannot_be_asked_says_why_and_dials_nothing(ask: Ask) -> None
 async def test_loopback_is_refused_where_nobody_lifted_that() -> None:
     session = open_session("1")
     async with running(answers()) as pod:
-        shipped = HttpAsker(session, Guard(), Credentials(NoSecrets()), wall_clock)
+        shipped = HttpAsker(
+            session, Guard(), Credentials(NoSecrets()), Trust(NoSecrets()), wall_clock
+        )
         sample = await shipped(probe(check(), pod.port))
         assert pod.connections == 0
     await session.close()
