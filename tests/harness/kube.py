@@ -27,6 +27,13 @@ def namespace(
     try:
         if cluster.has_pods:
             wait(cluster, name, "serviceaccount/default", bool)
+        else:
+            account = {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": "default"},
+            }
+            cluster.apply(account, namespace=name)
         yield name
     finally:
         cluster.kubectl("delete", "namespace", name, "--wait=false")
