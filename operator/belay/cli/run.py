@@ -1,6 +1,7 @@
 """`belay run`: the operator itself."""
 
 import asyncio
+from ipaddress import ip_network
 from typing import Annotated
 
 import typer
@@ -13,6 +14,15 @@ from belay.runtime.logs import set_up
 from belay.runtime.resync import ResyncSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def _networks(given: list[str] | None) -> list[str] | None:
+    for text in given or ():
+        try:
+            ip_network(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return given
 
 
 @app.command()
@@ -80,6 +90,17 @@ def run(  # noqa: PLR0913, PLR0917
                      help="Folder at or below which a Workflow may mount; may be given several "
                      f"times. Default: {DEFAULT_MOUNT_PATH}."),
     ] = None,
+    allow_host_network: Annotated[
+        bool,
+        typer.Option(envvar="BELAY_ALLOW_HOST_NETWORK",
+                     help="Let checks ask pods on the host network, at their node's address."),
+    ] = False,
+    pod_network: Annotated[
+        list[str] | None,
+        typer.Option(envvar="BELAY_POD_NETWORKS", callback=_networks,
+                     help="Network that the pods live in, such as 10.244.0.0/16; may be given "
+                     "several times. Checks then ask no address outside."),
+    ] = None,
 ) -> None:  # fmt: skip
     """Run the operator until SIGTERM."""
     set_up(log_format, log_level)
@@ -100,5 +121,7 @@ def run(  # noqa: PLR0913, PLR0917
         workers=workers,
         resync=ResyncSettings(period=resync_seconds),
         mount_paths=tuple(mount_path or (DEFAULT_MOUNT_PATH,)),
+        allow_host_network=allow_host_network,
+        pod_networks=tuple(pod_network or ()),
     )
     raise typer.Exit(asyncio.run(operator.run(config, make_reconciler)))

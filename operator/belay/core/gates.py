@@ -301,6 +301,12 @@ def _checks_invalid(seen: Observed) -> Refuse | None:
 
 def _objections(seen: Observed, check: Check) -> Iterator[str]:
     assert check.http is not None  # noqa: S101
+    on_host = [w for w in seen.workloads if _is_on_host_network(w) and _declares(w, check)]
+    if on_host and not seen.host_network_allowed:
+        yield (
+            f"the pods of {on_host[0].told} are on the host network, which Belay asks only where "
+            "the administrator allows it by: belay run --allow-host-network"
+        )
     if check.http.service is not None:
         behind = seen.services.get(check.name)
         if behind is not None and behind.problem is not None:
@@ -311,6 +317,11 @@ def _objections(seen: Observed, check: Check) -> Iterator[str]:
             f"port {check.http.port} is not declared by the container of {names}. "
             "Declare it under ports in the pod template, or correct http.port"
         )
+
+
+def _is_on_host_network(workload: WorkloadView) -> bool:
+    assert workload.raw is not None  # noqa: S101
+    return bool(workload.kind.template(workload.raw)["spec"].get("hostNetwork"))
 
 
 def _declares(workload: WorkloadView, check: Check) -> bool:

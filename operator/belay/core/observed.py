@@ -74,6 +74,14 @@ class ServiceView:
     """Port to dial, by UID of each pod behind it."""
     problem: str | None = None
     """Why the Service cannot be asked, such as one without a selector."""
+    target_port: int | str = ""
+    """The Service's own word on that port: a number, or the name of a container port."""
+
+    def port(self, pod: Pod) -> int | None:
+        """Port to dial; None where the EndpointSlice says another one than Service and pod."""
+        meant = self.target_port
+        wanted = meant if isinstance(meant, int) else pod.named_ports.get(meant)
+        return wanted if wanted == self.ports.get(pod.uid) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +137,5 @@ class Observed:
     garbage: tuple[str, ...] = ()
     """Names of delivered ConfigMaps that nothing needs."""
     allowed_mounts: tuple[str, ...] = ("/etc/belay",)
+    host_network_allowed: bool = False
+    """The administrator lets checks ask pods on the host network."""

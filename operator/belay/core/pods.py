@@ -9,6 +9,8 @@ from belay.api.words import Reason
 
 CRASH_LOOP_RESTARTS: Final = 3
 """Restarts of the same container that make a crash loop."""
+_ENDED: Final = frozenset({"Succeeded", "Failed"})
+"""Phases in which the status still names an address that may be another pod's by now."""
 
 _ENVIRONMENT: Final = {
     "CreateContainerConfigError": Reason.ENVIRONMENT_CONFIGURATION,
@@ -46,8 +48,10 @@ class Pod:
     name: str
     uid: str
     address: str
-    host: str
-    """IP address of its node."""
+    hosts: tuple[str, ...]
+    """IP addresses of its node, as the node tells them."""
+    host_network: bool
+    """It lives in its node's network, by its spec: no node can deny that."""
     ready: bool
     running: bool
     """Every container runs, or ran: kubelet did its part."""
@@ -60,6 +64,8 @@ class Pod:
     trouble: Trouble | None
     ports: Mapping[str, int]
     """Declared TCP ports of the delivered container: by name and by number as text."""
+    named_ports: Mapping[str, int]
+    """Declared TCP ports of all its containers by name: what a Service's targetPort may mean."""
 
     @property
     def total_restarts(self) -> int:
@@ -84,8 +90,9 @@ def read_pod(raw: Mapping[str, Any], container: str | None) -> Pod:
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
-        address=str(status.get("podIP") or ""),
-        host=str(status.get("hostIP") or ""),
+        address="" if status.get("phase") in _ENDED else str(status.get("podIP") or ""),
+        hosts=_hosts(status),
+        host_network=bool(spec.get("hostNetwork")),
         ready=conditions.get("Ready", {}).get("status") == "True",
         running=bool(regular) and all(_has_run(s) for s in regular),
         terminating="deletionTimestamp" in metadata,
@@ -94,7 +101,23 @@ def read_pod(raw: Mapping[str, Any], container: str | None) -> Pod:
         last_exit=_last_exit(statuses),
         trouble=_trouble(status, conditions, statuses),
         ports=declared_ports(spec, container),
+        named_ports=_named_ports(spec),
     )
+
+
+def _hosts(status: Mapping[str, Any]) -> tuple[str, ...]:
+    told = [status.get("hostIP"), *(one.get("ip") for one in status.get("hostIPs") or [])]
+    return tuple(dict.fromkeys(str(address) for address in told if address))
+
+
+def _named_ports(spec: Mapping[str, Any]) -> dict[str, int]:
+    containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    ports = [port for one in containers for port in one.get("ports") or []]
+    return {
+        p["name"]: int(p["containerPort"])
+        for p in ports
+        if p.get("name") and p.get("protocol", "TCP") == "TCP"
+    }
 
 
 def declared_ports(spec: Mapping[str, Any], container: str | None) -> dict[str, int]:

@@ -41,8 +41,9 @@ class Probe:
     pod_uid: str
     address: str
     """IP address of the pod; empty until it has one."""
-    host: str
-    """IP address of its node."""
+    hosts: tuple[str, ...]
+    """IP addresses of its node."""
+    host_network: bool
     port: int | None
     """Number of the container port to dial; None when the check's port is not declared there."""
     ready: bool

@@ -229,7 +229,7 @@ def deadline(
 def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod) -> Probe:
     assert check.http is not None  # noqa: S101
     if check.http.service is not None:
-        port = seen.services[check.name].ports.get(pod.uid)
+        port = seen.services[check.name].port(pod)
     else:
         port = pod.port(check.http.port)
     return Probe(
@@ -239,7 +239,8 @@ def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod) -> Probe:
         pod=pod.name,
         pod_uid=pod.uid,
         address=pod.address,
-        host=pod.host,
+        hosts=pod.hosts,
+        host_network=pod.host_network,
         port=port,
         ready=pod.ready,
     )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
+from ipaddress import ip_network
 from typing import Final
 
 from belay import __version__
@@ -14,7 +15,7 @@ from belay.runtime.leader import EndedUnexpectedly, Leader, MakeReconciler
 from belay.runtime.metrics import Metrics
 from belay.runtime.resync import SourceDead
 from belay.shell.cluster import Cluster
-from belay.shell.egress import HOSTILE, Guard, api_servers
+from belay.shell.egress import Guard
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,10 @@ class App:
         return False
 
     async def _lead(self, cluster: Cluster, elector: Elector | None) -> None:
-        guard = Guard(HOSTILE | await api_servers([cluster.host]))
+        guard = Guard(
+            allow_host_network=self._config.allow_host_network,
+            pod_networks=tuple(map(ip_network, self._config.pod_networks)),
+        )
         leader = self._leader = Leader(
             cluster, self._config, self._metrics, guard, self._make_reconciler
         )

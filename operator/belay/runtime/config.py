@@ -63,6 +63,11 @@ class Config:
     resync: ResyncSettings = field(default_factory=ResyncSettings)
     mount_paths: tuple[str, ...] = (DEFAULT_MOUNT_PATH,)
     """Folders at or below which a Workflow may mount."""
+    allow_host_network: bool = False
+    """Checks may ask pods on the host network, whose address is their node's."""
+    pod_networks: tuple[str, ...] = ()
+    """Networks, such as 10.244.0.0/16, that all pods live in; none means any address that is not
+    denied."""
     drain_seconds: float = 10.0
     """How long passes in progress may take to end when the process is told to stop."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from belay.runtime.targets import Targets
 from belay.runtime.workers import Workers
 from belay.shell.cluster import Cluster
 from belay.shell.egress import Guard
+from belay.shell.machinery import MachineryWatch
 
 
 class Reconciles(Protocol):
@@ -75,6 +77,9 @@ class Leader:
         self._reconciler = make_reconciler(
             Parts(cluster, config, self._revisions, self._targets, metrics, queue, guard)
         )
+        self._machinery = MachineryWatch(
+            cluster, guard, [cluster.host, os.environ.get("KUBERNETES_SERVICE_HOST", "")]
+        )
         self._workers = Workers(queue, self._reconciler.reconcile, config.workers)
         self.dead = ""
         """Why the process must start afresh; empty while it need not."""
@@ -96,6 +101,7 @@ class Leader:
             "the lease": hold,
             "the watch of revisions": self._revisions.run(),
             "the watch of targets": self._targets.run(),
+            "the list of nodes": self._machinery.run(),
             "the event source": self._follow_source(),
             "the periodic list": self._resync.run(self._start_source),
         }
@@ -118,8 +124,9 @@ class Leader:
             await _cancel(*tasks[1:])
 
     async def _work(self) -> None:
-        """From when the revisions are known: none must seem missing."""
+        """From when the revisions are known, as none must seem missing, and whom not to ask."""
         await self._revisions.listed.wait()
+        await self._machinery.known.wait()
         await self._workers.run()
 
     def _start_source(self) -> None:

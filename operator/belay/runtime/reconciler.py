@@ -67,7 +67,10 @@ class Reconciler:
         self._looks: dict[Key, _Look] = {}
         self._versions: dict[Key, str] = {}
         self._observer = Observer(
-            RevisionCache(), self._watched, allowed_mounts=parts.config.mount_paths
+            RevisionCache(),
+            self._watched,
+            allowed_mounts=parts.config.mount_paths,
+            host_network_allowed=parts.config.allow_host_network,
         )
 
     async def reconcile(self, key: Key) -> float | None:

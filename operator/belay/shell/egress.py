@@ -19,12 +19,13 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 
 class Denied(NamedTuple):
     """Addresses that are never dialled, and what they are in words."""
 
-    network: IPv4Network | IPv6Network
+    network: Network
     what: str
 
 
@@ -83,17 +84,32 @@ def canonical(address: str) -> Address | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Machinery:
+    """Addresses of the cluster itself, at which no pod is asked."""
+
+    api_servers: frozenset[Address] = frozenset()
+    nodes: frozenset[Address] = frozenset()
+
+
+@dataclass(slots=True)
 class Guard:
     """Says which addresses are not dialled. Dial `canonical(address)`: that is what was judged."""
 
     denied: frozenset[Denied] = HOSTILE
-    host_network: bool = False
-    """Pods on the host network, whose address is their node's, may be asked."""
+    allow_host_network: bool = False
+    """Pods on the host network may be asked, at their own node's address."""
+    pod_networks: tuple[Network, ...] = ()
+    """Where given, nothing outside is dialled, whatever a node says of its pods."""
+    machinery: Machinery = Machinery()
+    """Replaced as a whole when the cluster changes."""
 
-    def refuse(self, address: str, port: int, *, host: str = "") -> str | None:
+    def refuse(
+        self, address: str, port: int, *, hosts: Iterable[str] = (), host_network: bool = False
+    ) -> str | None:
         """Why this is not dialled, for people; None where it may be.
 
-        `host` is the IP address of the pod's node (status.hostIP), where it is known.
+        `hosts` are the addresses of the pod's node (status.hostIP and hostIPs), and `host_network`
+        is from its spec.
         """
         dialled = canonical(address)
         if dialled is None:
@@ -102,8 +118,17 @@ class Guard:
             return f"{port} is not a port"
         if what := self._what(dialled):
             return f"{dialled} is {what}"
-        if host and not self.host_network and dialled == canonical(host):
-            return f"{dialled} is the address of its node: the pod is on the host network"
+        if dialled in self.machinery.api_servers:
+            return f"{dialled} is the address of an API server"
+        own = dialled in map(canonical, hosts)
+        if host_network and not self.allow_host_network:
+            return f"{dialled} is on the host network, and --allow-host-network is not set"
+        if host_network:
+            return None if own else f"{dialled} is not the address of the pod's node"
+        if own or dialled in self.machinery.nodes:
+            return f"{dialled} is the address of a node, and the pod is not on the host network"
+        if self.pod_networks and not any(dialled in one for one in self.pod_networks):
+            return f"{dialled} is outside the pods' networks (belay run --pod-network)"
         return None
 
     def _what(self, address: Address) -> str | None:
@@ -112,18 +137,18 @@ class Guard:
         return max(found, key=lambda one: one.network.prefixlen).what if found else None
 
 
-async def api_servers(hosts: Iterable[str]) -> frozenset[Denied]:
-    """Addresses of the API server, to be denied: resolved once, when the operator starts.
+async def resolved(hosts: Iterable[str]) -> frozenset[Address]:
+    """All addresses of the API server by which we reach it; `hosts` are names, URLs or addresses.
 
-    `hosts` are addresses, names or URLs: KUBERNETES_SERVICE_HOST, and the configured server.
     Raises OSError where a name does not resolve.
     """
     loop = asyncio.get_running_loop()
-    found: set[Denied] = set()
+    found: set[Address | None] = set()
     for host in filter(None, hosts):
         name = urlsplit(host).hostname if "://" in host else host.strip("[]")
+        if literal := canonical(name or ""):
+            found.add(literal)
+            continue
         for *_, where in await loop.getaddrinfo(name, None):
-            address = canonical(str(where[0]).partition("%")[0])
-            if address is not None:
-                found.add(Denied(ip_network(address), "the address of the API server"))
-    return frozenset(found)
+            found.add(canonical(str(where[0]).partition("%")[0]))
+    return frozenset(address for address in found if address is not None)

@@ -156,7 +156,9 @@ class HttpAsker:
             return Answer.UNASKED, f"pod {probe.pod} has no address yet"
         if probe.port is None:
             return Answer.UNASKED, f"port {http.port} is not declared by the container"
-        refusal = self.guard.refuse(probe.address, probe.port, host=probe.host)
+        refusal = self.guard.refuse(
+            probe.address, probe.port, hosts=probe.hosts, host_network=probe.host_network
+        )
         if refusal is not None:
             return Answer.UNASKED, f"not dialled: {refusal}"
         headers = await self.credentials.resolve(probe.namespace, http)

@@ -59,11 +59,17 @@ class Observer:
     """Reads the cluster for `decide`."""
 
     def __init__(
-        self, revisions: RevisionCache, watching: Watching, allowed_mounts: tuple[str, ...]
+        self,
+        revisions: RevisionCache,
+        watching: Watching,
+        *,
+        allowed_mounts: tuple[str, ...],
+        host_network_allowed: bool = False,
     ) -> None:
         self._revisions = revisions
         self._watching = watching
         self._allowed_mounts = allowed_mounts
+        self._host_network_allowed = host_network_allowed
 
     async def observe(self, turn: Turn) -> Observed | None:
         """One Workflow as it is now; None when it is gone or going.
@@ -114,6 +120,7 @@ class Observer:
             dry_run=turn.dry_run,
             failure=turn.failure,
             allowed_mounts=self._allowed_mounts,
+            host_network_allowed=self._host_network_allowed,
         )
 
     async def _revision(

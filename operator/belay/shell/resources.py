@@ -39,6 +39,7 @@ SERVICES: Final = Resource("", "v1", "services", "Service")
 CORE_EVENTS: Final = Resource("", "v1", "events", "Event")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+NODES: Final = Resource("", "v1", "nodes", "Node")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 WORKLOADS: Final = {("apps/v1", "Deployment"): DEPLOYMENTS}

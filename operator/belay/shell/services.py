@@ -29,7 +29,7 @@ async def behind_service(turn: Turn, check: Check) -> ServiceView:
             target = endpoint.get("targetRef") or {}
             if number is not None and target.get("kind") == "Pod" and target.get("uid"):
                 ports[target["uid"]] = int(number)
-    return ServiceView(ports)
+    return ServiceView(ports, target_port=port.get("targetPort") or port["port"])
 
 
 def _problem(service: Object | None, name: str, namespace: str) -> str | None:

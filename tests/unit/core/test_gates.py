@@ -40,6 +40,10 @@ def mounted_there(raw: dict[str, Any]) -> None:
     container["volumeMounts"] = [{"name": "own", "mountPath": "/etc/belay/"}]
 
 
+def on_host_network() -> dict[str, Any]:
+    return changed(lambda raw: raw["spec"]["template"]["spec"].update(hostNetwork=True))
+
+
 def known(*names: str) -> tuple[KnownRevision, ...]:
     return tuple(KnownRevision(n, f"uid-of-{n}", managed=False, created="") for n in names)
 
@@ -139,9 +143,17 @@ REFUSALS = {
         'check "behind": there is no Service triage',
     ),
     "pods on the host's network": (
-        changed(lambda raw: raw["spec"]["template"]["spec"].update(hostNetwork=True)),
+        on_host_network() | {"host_network_allowed": True},
         Reason.PREVIEW_IMPOSSIBLE,
         "Set spec.verification.preview: None",
+    ),
+    "pods on the host's network, which the administrator does not allow": (
+        on_host_network() | {"spec": spec(preview=Preview.NONE)},
+        Reason.CHECK_INVALID,
+        (
+            'check "answers": the pods of Deployment triage are on the host network, which Belay '
+            "asks only where the administrator allows it by: belay run --allow-host-network"
+        ),
     ),
     "a claim for one pod alone": (
         {"workloads": (replace(view(), single_claims=("data",)),)},
@@ -245,10 +257,7 @@ def test_our_own_mount_takes_no_folder() -> None:
 
 
 def test_without_a_preview_host_network_is_no_obstacle() -> None:
-    seen = observed(
-        spec=spec(preview=Preview.NONE),
-        **changed(lambda raw: raw["spec"]["template"]["spec"].update(hostNetwork=True)),
-    )
+    seen = observed(spec=spec(preview=Preview.NONE), host_network_allowed=True, **on_host_network())
     assert isinstance(gate(seen, released=False), Ask)
 
 

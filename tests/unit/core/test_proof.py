@@ -14,7 +14,7 @@ from belay.core import proof
 from belay.core.attempt import attempt_digest
 from belay.core.observed import Observed, ServiceView
 from belay.core.pods import Pod, read_pod
-from belay.core.probe import Answer, Probe, Sample, Tally, judge
+from belay.core.probe import Answer, Sample, Tally, judge
 from belay.core.proof import Fault
 
 SESSION = "1-1/Verifying/0"
@@ -71,7 +71,7 @@ def test_a_streak_knows_its_beginning_until_it_ends() -> None:
 
 def test_what_is_asked_is_told_with_the_port_that_is_dialled() -> None:
     named = check(http={"port": "http", "path": "/run", "method": "POST"})
-    probe = Probe(named, Stage.GATE, "shop", "p", "uid", "10.0.0.1", "10.0.9.1", 8080, ready=True)
+    (probe,) = proof.plan(seen_with(spec=spec(checks=[named])), Stage.GATE, SESSION).probes[:1]
     assert probe.asked == "POST :8080/run"
     assert replace(probe, port=None).asked == "POST :http/run"
     assert replace(probe, check=named.model_copy(update={"http": None})).asked == ""
@@ -159,7 +159,8 @@ def test_checks_run_at_the_stages_that_they_name() -> None:
 
 def test_a_check_behind_a_service_asks_the_new_pods_behind_it_at_their_port() -> None:
     behind = check("behind", http={"port": 80, "service": "triage"})
-    services = {"behind": ServiceView({"uid-of-b": 9000, "uid-of-old": 9000})}
+    ports = {"uid-of-b": 9000, "uid-of-old": 9000}
+    services = {"behind": ServiceView(ports, target_port=9000)}
     seen = seen_with(spec=spec(checks=[behind]), services=services)
     (probe,) = proof.plan(seen, Stage.GATE, SESSION).probes
     assert (probe.pod, probe.port) == ("b", 9000)

@@ -164,7 +164,8 @@ def probe(
         pod=pod,
         pod_uid=f"uid-of-{pod}",
         address=address,
-        host="",
+        hosts=(),
+        host_network=False,
         port=port,
         ready=ready,
     )

@@ -1,10 +1,10 @@
 """The guard: which addresses are never dialled."""
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from belay.shell.egress import HOSTILE, LOOPBACK, Guard, api_servers, canonical
+from belay.shell.egress import HOSTILE, LOOPBACK, Guard, Machinery, canonical, resolved
 
 HOSTILE_ADDRESSES = {
     "127.0.0.1": "loopback",
@@ -105,11 +105,32 @@ def test_a_port_must_be_one(port: int) -> None:
 
 
 @pytest.mark.parametrize("host", ["10.0.0.3", "::ffff:10.0.0.3"])
-def test_a_pod_on_the_host_network_is_asked_only_where_that_is_allowed(host: str) -> None:
-    refusal = Guard().refuse("10.0.0.3", 10250, host=host)
-    assert refusal == "10.0.0.3 is the address of its node: the pod is on the host network"
-    assert Guard().refuse("10.244.1.7", 80, host=host) is None
-    assert Guard(host_network=True).refuse("10.0.0.3", 80, host=host) is None
+def test_a_pod_on_the_host_network_is_asked_at_its_own_node_where_that_is_allowed(
+    host: str,
+) -> None:
+    node = {"hosts": ("fd00::3", host)}
+    shipped, allowing = Guard(), Guard(allow_host_network=True)
+    refusal = shipped.refuse("10.0.0.3", 10250, **node, host_network=True)
+    assert refusal == "10.0.0.3 is on the host network, and --allow-host-network is not set"
+    assert allowing.refuse("10.0.0.3", 80, **node, host_network=True) is None
+    assert allowing.refuse("fd00::3", 80, **node, host_network=True) is None
+    for guard in (shipped, allowing):
+        for address in ("10.0.0.3", "fd00::3"):
+            lie = guard.refuse(address, 80, **node)
+            assert lie is not None
+            assert lie.endswith("is the address of a node, and the pod is not on the host network")
+        assert guard.refuse("10.244.1.7", 80, **node) is None
+    elsewhere = allowing.refuse("10.0.0.4", 80, **node, host_network=True)
+    assert elsewhere == "10.0.0.4 is not the address of the pod's node"
+
+
+def test_networks_of_pods_are_all_that_is_dialled_where_they_are_given() -> None:
+    guard = Guard(pod_networks=(ip_network("10.244.0.0/16"), ip_network("fd12::/64")))
+    for inside in ("10.244.255.1", "::ffff:10.244.0.1", "fd12::7"):
+        assert guard.refuse(inside, 80) is None
+    outside = "10.245.0.1 is outside the pods' networks (belay run --pod-network)"
+    assert guard.refuse("10.245.0.1", 80) == outside
+    assert guard.refuse("127.0.0.1", 80) == "127.0.0.1 is a loopback address"
 
 
 @pytest.mark.parametrize(
@@ -122,16 +143,17 @@ def test_a_pod_on_the_host_network_is_asked_only_where_that_is_allowed(host: str
     ],
 )
 async def test_the_api_server_is_not_dialled(host: str, address: str) -> None:
-    guard = Guard(HOSTILE | await api_servers([host, ""]))
+    guard = Guard(machinery=Machinery(api_servers=await resolved([host, ""])))
     refusal = guard.refuse(address, 443)
     assert refusal is not None
-    assert refusal.endswith("is the address of the API server")
+    assert refusal.endswith("is the address of an API server")
     assert guard.refuse("10.96.0.2", 443) is None
 
 
 async def test_the_api_server_is_found_by_name() -> None:
-    named = await api_servers(["https://localhost:6443"])
-    assert Guard(named).refuse("127.0.0.1", 1) == "127.0.0.1 is the address of the API server"
+    named = await resolved(["https://localhost:6443"])
+    guard = Guard(HOSTILE - LOOPBACK, machinery=Machinery(api_servers=named))
+    assert guard.refuse("127.0.0.1", 1) == "127.0.0.1 is the address of an API server"
 
 
 def test_the_narrowest_range_names_the_address() -> None:
