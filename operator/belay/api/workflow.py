@@ -28,13 +28,17 @@ class TargetKind(StrEnum):
 
     DEPLOYMENT = "Deployment"
     """Pods without identity, replaced in any order."""
+    STATEFUL_SET = "StatefulSet"
+    """Pods with a name and storage of their own, replaced one after the other."""
+    DAEMON_SET = "DaemonSet"
+    """One pod on each node."""
 
 
 class TargetApiVersion(StrEnum):
     """API versions of these kinds."""
 
     APPS = "apps/v1"
-    """For a Deployment."""
+    """For all of them."""
 
 
 class Update(StrEnum):

@@ -11,10 +11,22 @@ from belay.core.probe import ProbePlan
 
 
 @dataclass(frozen=True, slots=True)
+class ApplyTemplate:
+    """Apply our fields of a workload's pod template; none of them withdraws the delivery."""
+
+    body: dict[str, Any]
+
+    @property
+    def told(self) -> str:
+        verb = "delivering to" if "spec" in self.body else "withdrawing from"
+        return f"{verb} {self.body['kind']} {self.body['metadata']['name']}"
+
+
+@dataclass(frozen=True, slots=True)
 class TryDelivery:
     """Dry-run the delivery on the server, and ask the live pods the baseline."""
 
-    bodies: tuple[dict[str, Any], ...]
+    writes: tuple[ApplyTemplate, ...]
     checks: tuple[Check, ...]
     """Checks whose credentials must be there."""
     baseline: ProbePlan
@@ -58,15 +70,15 @@ class DeletePreview:
 
 
 @dataclass(frozen=True, slots=True)
-class ApplyTemplate:
-    """Apply our fields of a workload's pod template; none of them withdraws the delivery."""
+class DeletePod:
+    """Delete a broken pod that its workload waits for; one that is gone already is fine."""
 
-    body: dict[str, Any]
+    name: str
+    uid: str
 
     @property
     def told(self) -> str:
-        verb = "delivering to" if "spec" in self.body else "withdrawing from"
-        return f"{verb} {self.body['kind']} {self.body['metadata']['name']}"
+        return f"deleting pod {self.name}: it is not ready, and its workload waits for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,7 @@ Action = (
     | CreatePreview
     | DeletePreview
     | ApplyTemplate
+    | DeletePod
     | DeleteConfigMap
     | DeleteRevision
 )

@@ -25,6 +25,8 @@ Body = dict[str, Any]
 
 PREVIEW_GRACE: Final = 1
 """Seconds that a preview pod gets to end; nobody is served by it."""
+_NOT_OF_A_PREVIEW: Final = ("topologySpreadConstraints", "nodeName", "hostname", "subdomain")
+"""By the last two a headless Service would give the pod a name of the live ones."""
 PREVIEW_EXTRA_SECONDS: Final = 60
 """How much longer than its deadline a preview pod may live if nobody cleans it up."""
 
@@ -180,7 +182,7 @@ def preview_pod(
 def _preview_spec(
     spec: Mapping[str, Any], container: str | None, delivery: Delivery, seconds: float
 ) -> Body:
-    copied = {k: v for k, v in spec.items() if k not in ("topologySpreadConstraints", "nodeName")}
+    copied = {k: v for k, v in spec.items() if k not in _NOT_OF_A_PREVIEW}
     affinity = {k: v for k, v in (spec.get("affinity") or {}).items() if k != "podAntiAffinity"}
     copied["affinity"] = affinity or None
     volumes = [v for v in spec.get("volumes") or [] if v["name"] != VOLUME]

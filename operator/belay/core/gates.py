@@ -14,10 +14,11 @@ from belay.api.workflow import Preview
 from belay.core import proof
 from belay.core.attempt import attempt_digest
 from belay.core.decision import TryDelivery
-from belay.core.delivery import Delivery, config_map_name, template_patch
+from belay.core.delivery import Delivery, config_map_name
 from belay.core.observed import DamagedRevision, Observed, RevisionView
 from belay.core.pods import declared_ports
 from belay.core.workloads import WorkloadView
+from belay.core.writing import deliver
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +276,8 @@ def _preview_impossible(seen: Observed) -> Refuse | None:
         return None
     workload = preview_workload(seen)
     assert workload.raw is not None  # noqa: S101
-    spec = workload.kind.template(workload.raw)["spec"]
-    why = None
-    if spec.get("hostNetwork"):
+    why = workload.kind.no_preview(workload.raw)
+    if workload.kind.template(workload.raw)["spec"].get("hostNetwork"):
         why = "its pods use the host's network, where two would want the same ports"
     elif workload.single_claims:
         why = f"it mounts the ReadWriteOncePod claim {workload.single_claims[0]}"
@@ -333,6 +333,6 @@ def _declares(workload: WorkloadView, check: Check) -> bool:
 
 def _try(seen: Observed, revision: RevisionView) -> TryDelivery:
     delivery = delivery_of(seen, revision.ref)
-    bodies = tuple(template_patch(w, delivery) for w in seen.workloads)
+    writes = tuple(deliver(w, delivery) for w in seen.workloads)
     checks = tuple(seen.spec.verification.checks)
-    return TryDelivery(bodies, checks, proof.plan(seen, Stage.GATE, "baseline"))
+    return TryDelivery(writes, checks, proof.plan(seen, Stage.GATE, "baseline"))

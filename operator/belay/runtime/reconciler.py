@@ -23,7 +23,7 @@ from belay.shell.cluster import Object
 from belay.shell.errors import Conflict
 from belay.shell.observe import Observer, Watched
 from belay.shell.recorder import Recorder
-from belay.shell.resources import WORKFLOWS
+from belay.shell.resources import WORKFLOWS, WORKLOADS
 from belay.shell.revisions import RevisionCache
 from belay.shell.turn import Turn
 
@@ -205,8 +205,9 @@ class Reconciler:
 
     def _wait(self, key: Key, seen: Observed, decision: Decision) -> float | None:
         if decision.follow:
-            names = frozenset(w.name for w in seen.spec.target.workloads)
-            self._parts.targets.follow(key, key.namespace, names)
+            wanted = seen.spec.target.workloads
+            workloads = frozenset((WORKLOADS[w.api_version, w.kind], w.name) for w in wanted)
+            self._parts.targets.follow(key, key.namespace, workloads)
         else:
             self._parts.targets.unfollow(key)
         return decision.requeue.total_seconds() if decision.requeue is not None else None

@@ -1,4 +1,4 @@
-"""Waiting for targets: what happens to Deployments and pods wakes the Workflows that move them."""
+"""Waiting for targets: what happens to workloads and pods wakes the Workflows that move them."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from belay.core.keys import Key
 from belay.runtime.stream import ANY_VERSION, BackOff, Complaints, metadata_events
 from belay.shell.cluster import Cluster, Object
 from belay.shell.errors import ApiError, Gone
-from belay.shell.resources import DEPLOYMENTS, PODS, Resource
+from belay.shell.resources import PODS, Resource
 
 log = logging.getLogger(__name__)
 
@@ -20,18 +20,21 @@ COALESCE: Final = 0.015
 LINGER: Final = 5.0
 """Seconds that a watch goes on when nobody needs it any more: the next rollout may be near."""
 
+Followed = frozenset[tuple[Resource, str]]
+"""Workloads, by resource and name."""
+
 
 @dataclass(slots=True)
 class _Namespace:
     """Who moves what in one namespace, and the watches for it."""
 
-    followed: dict[Key, frozenset[str]] = field(default_factory=dict)
-    watches: list[asyncio.Task[None]] = field(default_factory=list)
+    followed: dict[Key, Followed] = field(default_factory=dict)
+    watches: dict[Resource, asyncio.Task[None]] = field(default_factory=dict)
     stopping: asyncio.TimerHandle | None = None
 
 
 class Targets:
-    """One watch of Deployments and one of pods in each namespace where a Workflow moves."""
+    """Where a Workflow moves: a watch of the namespace's pods, and of each kind that it moves."""
 
     def __init__(
         self, cluster: Cluster, wake: Callable[[Key], None], linger: float = LINGER
@@ -50,14 +53,14 @@ class Targets:
                 self._start(name)
             await asyncio.Event().wait()
 
-    def follow(self, key: Key, namespace: str, names: frozenset[str]) -> None:
-        """Wake `key` when a workload of one of these names changes, or one of its pods."""
+    def follow(self, key: Key, namespace: str, workloads: Followed) -> None:
+        """Wake `key` when one of these workloads changes, or one of its pods."""
         place = self._namespaces.setdefault(namespace, _Namespace())
-        place.followed[key] = names
+        place.followed[key] = workloads
         if place.stopping is not None:
             place.stopping.cancel()
             place.stopping = None
-        if not place.watches and self._watches is not None:
+        if self._watches is not None:
             self._start(namespace)
 
     def unfollow(self, key: Key) -> None:
@@ -73,14 +76,16 @@ class Targets:
         return frozenset(name for name, place in self._namespaces.items() if place.watches)
 
     def _start(self, name: str) -> None:
+        """Start the watches that are needed and not there yet."""
         assert self._watches is not None  # noqa: S101
-        self._namespaces[name].watches = [
-            self._watches.create_task(self._watch(resource, name), name=f"{resource.plural}-{name}")
-            for resource in (DEPLOYMENTS, PODS)
-        ]
+        place = self._namespaces[name]
+        needed = {PODS} | {r for followed in place.followed.values() for r, _ in followed}
+        for resource in needed - place.watches.keys():
+            watch, task = self._watch(resource, name), f"{resource.plural}-{name}"
+            place.watches[resource] = self._watches.create_task(watch, name=task)
 
     def _stop(self, name: str) -> None:
-        for watch in self._namespaces.pop(name).watches:
+        for watch in self._namespaces.pop(name).watches.values():
             watch.cancel()
 
     async def _watch(self, resource: Resource, namespace: str) -> None:
@@ -98,7 +103,7 @@ class Targets:
 
     def _happened(self, namespace: str, names: set[str]) -> None:
         for key, followed in self._namespaces[namespace].followed.items():
-            if names & followed or f"{GROUP}/{key.name}" in names:
+            if f"{GROUP}/{key.name}" in names or any(name in names for _, name in followed):
                 self._wake_soon(key)
 
     def _wake_soon(self, key: Key) -> None:
@@ -115,9 +120,9 @@ class Targets:
 def _workloads(resource: Resource, metadata: Object) -> Iterator[str]:
     """Names of the workloads that this object is or belongs to; a Workflow's as `belay.dev/<name>`.
 
-    A Deployment's pods belong to a ReplicaSet, which is named `<deployment>-<hash>`.
+    Pods that belong to a ReplicaSet belong to what it is named after: `<workload>-<hash>`.
     """
-    if resource is DEPLOYMENTS:
+    if resource is not PODS:
         yield metadata["name"]
     for owner in metadata.get("ownerReferences") or []:
         group = owner["apiVersion"].rpartition("/")[0]

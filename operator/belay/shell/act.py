@@ -19,6 +19,7 @@ from belay.core.decision import (
     ApplyTemplate,
     CreatePreview,
     DeleteConfigMap,
+    DeletePod,
     DeletePreview,
     DeleteRevision,
     EnsureConfigMap,
@@ -78,6 +79,8 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
             return await _apply(turn, CONFIG_MAPS, body)
         case ApplyTemplate(body):
             return await _apply(turn, WORKLOADS[body["apiVersion"], body["kind"]], body)
+        case DeletePod(name, uid):
+            await _gone(turn, PODS, name, uid=uid)
         case CreatePreview(body):
             return await _create_preview(turn, body)
         case DeletePreview(name):
@@ -126,7 +129,7 @@ async def _gone(
 async def _try(turn: Turn, action: TryDelivery, senses: Senses) -> DryRun:
     refusals, answers = await asyncio.gather(
         asyncio.gather(
-            *(_dry_run(turn, body) for body in action.bodies),
+            *(_dry_run(turn, write.body) for write in action.writes),
             *(_askable(turn, check, senses) for check in action.checks),
         ),
         senses.prober.ask_once(action.baseline),

@@ -8,7 +8,7 @@ from belay.api.status import RevisionRef
 from belay.core.delivery import config_map_name
 from belay.core.observed import ConfigMapView, Observed
 from belay.shell.cluster import Object
-from belay.shell.resources import CONFIG_MAPS, PODS, REPLICA_SETS
+from belay.shell.resources import CONFIG_MAPS, HISTORIES, JOBS, PODS
 from belay.shell.turn import Turn
 
 
@@ -26,7 +26,7 @@ def read_config_map(raw: Object, ref: RevisionRef) -> ConfigMapView:
 
 
 async def unused_config_maps(turn: Turn, seen: Observed) -> tuple[str, ...]:
-    """Delivered ConfigMaps without a role, that no pod and no ReplicaSet of the namespace names."""
+    """Delivered ConfigMaps without a role, that nothing in the namespace can start a pod with."""
     namespace, name = turn.key
     labels = f"{LABEL_WORKFLOW}={name}"
     delivered, _ = await turn.cluster.list_metadata(CONFIG_MAPS, namespace, labels=labels)
@@ -35,15 +35,36 @@ async def unused_config_maps(turn: Turn, seen: Observed) -> tuple[str, ...]:
     surplus = {m["metadata"]["name"] for m in delivered} - kept
     if not surplus:
         return ()
-    pods, replica_sets = await asyncio.gather(
-        turn.cluster.list(PODS, namespace), turn.cluster.list(REPLICA_SETS, namespace)
-    )
-    for spec in (
-        *(p["spec"] for p in pods),
-        *(r["spec"]["template"]["spec"] for r in replica_sets),
-    ):
+    for spec in await _pod_specs(turn):
         surplus -= _named(spec)
     return tuple(sorted(surplus))
+
+
+async def _pod_specs(turn: Turn) -> list[Object]:
+    """Of all pods, live Jobs and kept templates, of which `kubectl rollout undo` makes pods."""
+    resources = (PODS, JOBS, *HISTORIES.values())
+    pods, jobs, *kept = await asyncio.gather(
+        *(turn.cluster.list(resource, turn.key.namespace) for resource in resources)
+    )
+    specs = [p["spec"] for p in pods]
+    specs += [j["spec"]["template"]["spec"] for j in jobs if _is_live(j)]
+    for kind, holders in zip(HISTORIES, kept, strict=True):
+        specs += [spec for h in holders if (spec := _kept_spec(kind, h)) is not None]
+    return specs
+
+
+def _kept_spec(kind: str, holder: Object) -> Object | None:
+    """ControllerRevisions may be anybody's, of any form."""
+    body = holder.get("data") if kind == "ControllerRevision" else holder
+    template = ((body or {}).get("spec") or {}).get("template") or {}
+    return template.get("spec")
+
+
+def _is_live(job: Object) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return not any(
+        c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in conditions
+    )
 
 
 def _named(spec: Object) -> set[str]:

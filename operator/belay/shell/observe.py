@@ -21,7 +21,7 @@ from belay.core.observed import (
 )
 from belay.core.pods import Pod, read_pod
 from belay.core.probe import Tally
-from belay.core.workloads import WorkloadView
+from belay.core.workloads import KINDS, WorkloadView
 from belay.core.workloads.reading import mounted_container, read_workload
 from belay.shell.cluster import Object
 from belay.shell.content import read_config_map, unused_config_maps
@@ -29,8 +29,8 @@ from belay.shell.pod_events import explained
 from belay.shell.resources import (
     CLAIMS,
     CONFIG_MAPS,
+    HISTORIES,
     PODS,
-    REPLICA_SETS,
     WORKFLOWS,
     WORKLOADS,
 )
@@ -166,8 +166,9 @@ async def _workload(turn: Turn, wanted: Workload, pods: bool, claims: bool) -> W
     if raw is not None and pods:
         labels = label_selector(raw["spec"].get("selector") or {})
         namespace = turn.key.namespace
+        history = KINDS[wanted.api_version, wanted.kind].history
         owned, all_pods = await asyncio.gather(
-            turn.cluster.list(REPLICA_SETS, namespace, labels=labels),
+            turn.cluster.list(HISTORIES[history.kind], namespace, labels=labels),
             turn.cluster.list(PODS, namespace, labels=labels),
         )
         owned = [o for o in owned if _is_owned(o, raw)]

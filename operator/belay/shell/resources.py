@@ -30,7 +30,11 @@ class Resource:
 WORKFLOWS: Final = Resource(GROUP, VERSION, "workflows", "Workflow")
 REVISIONS: Final = Resource(GROUP, VERSION, "workflowrevisions", "WorkflowRevision")
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
+STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
+DAEMON_SETS: Final = Resource("apps", "v1", "daemonsets", "DaemonSet")
 REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet")
+CONTROLLER_REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
+JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
@@ -42,5 +46,10 @@ ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "E
 NODES: Final = Resource("", "v1", "nodes", "Node")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
-WORKLOADS: Final = {("apps/v1", "Deployment"): DEPLOYMENTS}
+WORKLOADS: Final = {
+    (resource.api_version, resource.kind): resource
+    for resource in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)
+}
 """Resource of each kind that a revision can be delivered to."""
+HISTORIES: Final = {resource.kind: resource for resource in (REPLICA_SETS, CONTROLLER_REVISIONS)}
+"""Resource of each kind that keeps templates of workloads."""

@@ -52,8 +52,8 @@ def with_header(**header: Any) -> dict[str, Any]:
             id="the same workload twice",
         ),
         pytest.param(
-            workflow(target={"workloads": [{"kind": "DaemonSet", "name": "triage"}]}),
-            'supported values: "Deployment"',
+            workflow(target={"workloads": [{"kind": "CronJob", "name": "triage"}]}),
+            'supported values: "Deployment", "StatefulSet", "DaemonSet"',
             id="a kind that is not supported",
         ),
         *[

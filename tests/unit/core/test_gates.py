@@ -232,7 +232,7 @@ def test_another_attempt_is_not_quarantined(change: dict[str, Any]) -> None:
 def test_all_is_asked_of_the_server_before_anything_is_touched() -> None:
     answer = gate(observed(), released=False)
     assert isinstance(answer, Ask)
-    (body,) = answer.action.bodies
+    body = answer.action.writes[0].body
     assert body["kind"] == "Deployment"
     assert body["metadata"]["uid"] == "uid-of-triage"
     assert [c.name for c in answer.action.checks] == ["answers"]

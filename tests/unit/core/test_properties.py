@@ -27,6 +27,7 @@ from belay.core.observed import (
     Refusal,
 )
 from belay.core.pods import read_pod
+from belay.core.settled import idle
 from belay.core.workloads import WorkloadView
 
 NAMES = st.sampled_from(["v1", "v2", "v3"])
@@ -243,7 +244,8 @@ def test_decide_is_total_pure_and_consistent(seen: Observed) -> None:
     if status is None:
         return
     assert status != seen.status
-    if {c.type for c in status.conditions} and status.conditions != seen.status.conditions:
+    told = status.conditions and status.conditions != seen.status.conditions
+    if told and not idle(seen):  # at rest only one message changes, and the rest was drawn freely
         consistent(status, seen.generation)
     assert WorkflowStatus.model_validate(status.to_api(defaults=False)).to_api() == status.to_api()
     assert status.stable in (seen.status.stable, status.active)

@@ -26,6 +26,7 @@ from belay.core.decision import (
     CreatePreview,
     Decision,
     DeleteConfigMap,
+    DeletePod,
     DeletePreview,
     DeleteRevision,
     EnsureConfigMap,
@@ -297,6 +298,8 @@ class Toy:
                 self.preview = None
             case ApplyTemplate(body):
                 self._apply(body)
+            case DeletePod(_, uid):
+                self.pods = [p for p in self.pods if p["metadata"]["uid"] != uid]
             case DeleteConfigMap(name):
                 self.config_maps.pop(name, None)
             case DeleteRevision(name):

@@ -8,7 +8,13 @@ import pytest
 from tests.unit.runtime.fake_api import FakeApi, until
 
 from belay.core.keys import Key
-from belay.runtime.targets import Targets
+from belay.runtime.targets import Followed, Targets
+from belay.shell.resources import DEPLOYMENTS, STATEFUL_SETS
+
+
+def deployments(*names: str) -> Followed:
+    return frozenset((DEPLOYMENTS, name) for name in names)
+
 
 TRIAGE, BILLING = Key("shop", "triage"), Key("shop", "billing")
 
@@ -68,16 +74,26 @@ async def watching(scene: Scene, count: int = 2) -> None:
 async def test_a_pod_wakes_the_workflow_that_it_belongs_to(
     scene: Scene, name: str, metadata: dict[str, Any]
 ) -> None:
-    scene.targets.follow(TRIAGE, "shop", frozenset({"triage-api"}))
-    scene.targets.follow(BILLING, "shop", frozenset({"billing"}))
+    scene.targets.follow(TRIAGE, "shop", deployments("triage-api"))
+    scene.targets.follow(BILLING, "shop", deployments("billing"))
     await watching(scene)
     scene.api.put("shop", name, **metadata)
     assert await scene.wakes() == [TRIAGE]
 
 
+async def test_only_the_kinds_that_move_are_watched(scene: Scene) -> None:
+    scene.targets.follow(TRIAGE, "shop", deployments("triage"))
+    await watching(scene, 2)
+    scene.targets.follow(BILLING, "shop", frozenset({(STATEFUL_SETS, "billing")}))
+    await watching(scene, 3)
+    scene.targets.follow(TRIAGE, "shop", deployments("triage", "other"))
+    await asyncio.sleep(0.05)
+    assert scene.api.watches == 3
+
+
 async def test_a_burst_wakes_once(scene: Scene) -> None:
-    scene.targets.follow(TRIAGE, "shop", frozenset({"triage"}))
-    scene.targets.follow(BILLING, "shop", frozenset({"billing", "triage"}))
+    scene.targets.follow(TRIAGE, "shop", deployments("triage"))
+    scene.targets.follow(BILLING, "shop", deployments("billing", "triage"))
     await watching(scene)
     for number in range(50):
         scene.api.put("shop", f"pod-{number}", **owner("ReplicaSet", "triage-5d9c"))
@@ -85,7 +101,7 @@ async def test_a_burst_wakes_once(scene: Scene) -> None:
 
 
 async def test_strangers_wake_nobody(scene: Scene) -> None:
-    scene.targets.follow(TRIAGE, "shop", frozenset({"triage"}))
+    scene.targets.follow(TRIAGE, "shop", deployments("triage"))
     await watching(scene)
     scene.api.put("shop", "pod-1", **owner("ReplicaSet", "triage-api-5d9c"))
     scene.api.put("shop", "pod-2", **owner("Workflow", "triage", group="argoproj.io/v1alpha1"))
@@ -96,8 +112,8 @@ async def test_strangers_wake_nobody(scene: Scene) -> None:
 
 async def test_nothing_is_watched_at_rest(scene: Scene) -> None:
     assert scene.targets.watched == frozenset()
-    scene.targets.follow(TRIAGE, "shop", frozenset({"triage"}))
-    scene.targets.follow(BILLING, "shop", frozenset({"billing"}))
+    scene.targets.follow(TRIAGE, "shop", deployments("triage"))
+    scene.targets.follow(BILLING, "shop", deployments("billing"))
     assert scene.targets.watched == {"shop"}
     scene.targets.unfollow(TRIAGE)
     await asyncio.sleep(0.05)
@@ -107,17 +123,17 @@ async def test_nothing_is_watched_at_rest(scene: Scene) -> None:
 
 
 async def test_a_rollout_right_after_another_keeps_the_watch(scene: Scene) -> None:
-    scene.targets.follow(TRIAGE, "shop", frozenset({"triage"}))
+    scene.targets.follow(TRIAGE, "shop", deployments("triage"))
     await watching(scene)
     scene.targets.unfollow(TRIAGE)
-    scene.targets.follow(TRIAGE, "shop", frozenset({"triage"}))
+    scene.targets.follow(TRIAGE, "shop", deployments("triage"))
     await asyncio.sleep(0.05)
     assert scene.targets.watched == {"shop"}
     assert scene.api.watches == 2
 
 
 async def test_a_watch_that_is_too_old_starts_anew(scene: Scene) -> None:
-    scene.targets.follow(TRIAGE, "shop", frozenset({"triage"}))
+    scene.targets.follow(TRIAGE, "shop", deployments("triage"))
     await watching(scene)
     scene.api.put("shop", "pod-1", **owner("ReplicaSet", "triage-1"))
     await scene.wakes()
@@ -129,7 +145,7 @@ async def test_a_watch_that_is_too_old_starts_anew(scene: Scene) -> None:
 
 async def test_a_bug_in_a_watch_ends_the_whole() -> None:
     scene = Scene()
-    scene.targets.follow(TRIAGE, "shop", frozenset({"triage"}))
+    scene.targets.follow(TRIAGE, "shop", deployments("triage"))
     scene.api.objects["shop", "odd"] = {}
     task = asyncio.create_task(scene.targets.run())
     await watching(scene)

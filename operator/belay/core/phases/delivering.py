@@ -5,14 +5,15 @@ from datetime import datetime
 from belay.api.status import Rollout
 from belay.api.words import Phase, Stage
 from belay.core import ending, moves, proof
-from belay.core.decision import ApplyTemplate, Decision
-from belay.core.delivery import template_patch
+from belay.core.decision import Decision
 from belay.core.gates import delivery_of
 from belay.core.observed import Observed
 from belay.core.phases.content import missing_content, refused
 from belay.core.phases.live import lost_target, taken_out
 from belay.core.phases.observing import activate
+from belay.core.phases.stuck import unstick
 from belay.core.proof import Fault, Why
+from belay.core.writing import deliver
 
 
 def delivering(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -31,7 +32,7 @@ def delivering(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         content = missing_content(seen, now, rollout, delivery)
         if content is not None:
             return content
-        actions = [ApplyTemplate(template_patch(w, delivery)) for w in missing]
+        actions = [deliver(w, delivery) for w in missing]
         return moves.stay(seen, now, rollout, *actions, until=rollout.deadline)
     return _rolling(seen, now, rollout, until)
 
@@ -49,7 +50,7 @@ def _rolling(seen: Observed, now: datetime, rollout: Rollout, until: datetime | 
         trouble = next((w.completion.trouble for w in seen.workloads if w.completion.trouble), None)
         stuck = Why(Fault.ENVIRONMENT, trouble.reason, trouble.message) if trouble else None
         return ending.unproven(seen, now, rollout, proof.late(pods, stuck, took))
-    return moves.stay(seen, now, rollout, until=until)
+    return moves.stay(seen, now, rollout, *unstick(seen), until=until)
 
 
 def _complete(seen: Observed, now: datetime, rollout: Rollout) -> Decision:

@@ -6,13 +6,15 @@ from datetime import datetime
 from belay.api.status import Rollout
 from belay.api.words import Outcome, Reason, Stage
 from belay.core import ending, moves, proof
-from belay.core.decision import Action, ApplyTemplate, Decision, EnsureConfigMap
-from belay.core.delivery import Delivery, template_patch, withdrawal
+from belay.core.decision import Action, Decision, EnsureConfigMap
+from belay.core.delivery import Delivery
 from belay.core.gates import consents
 from belay.core.observed import Observed, Refusal
 from belay.core.phases.content import ensured
+from belay.core.phases.stuck import unstick
 from belay.core.pods import Pod
 from belay.core.proof import Why
+from belay.core.writing import deliver, withdraw
 
 
 def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -33,11 +35,7 @@ def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 
 
 def _withdraw(seen: Observed) -> list[Action]:
-    return [
-        ApplyTemplate(withdrawal(w, seen.key.namespace))
-        for w in seen.workloads
-        if w.carried is not None
-    ]
+    return [withdraw(w, seen.key.namespace) for w in seen.workloads if w.carried is not None]
 
 
 def _restore(seen: Observed, stable: Delivery) -> list[Action] | Refusal:
@@ -46,7 +44,7 @@ def _restore(seen: Observed, stable: Delivery) -> list[Action] | Refusal:
         return []
     content = ensured(seen, stable)
     if content is None:
-        return [ApplyTemplate(template_patch(w, stable)) for w in missing]
+        return [deliver(w, stable) for w in missing]
     return content if isinstance(content, Refusal) else [content]
 
 
@@ -71,7 +69,7 @@ def _prove(seen: Observed, now: datetime, rollout: Rollout, stable: Delivery | N
     if complete and proof.passed(seen, Stage.GATE, session):
         return _done(seen, now, rollout)
     probes = proof.plan(seen, Stage.GATE, session) if complete else None
-    return moves.stay(seen, now, rollout, probes=probes, until=until)
+    return moves.stay(seen, now, rollout, *unstick(seen), probes=probes, until=until)
 
 
 def _failing(seen: Observed, session: str, pods: list[Pod]) -> Why | None:

@@ -2,9 +2,13 @@
 
 from typing import Final
 
-from belay.core.workloads.base import Carried, Completion, Kind, WorkloadView
+from belay.core.workloads.base import Carried, Completion, FormerPod, Kind, WorkloadView
+from belay.core.workloads.daemonset import DAEMON_SET
 from belay.core.workloads.deployment import DEPLOYMENT
+from belay.core.workloads.statefulset import STATEFUL_SET
 
-KINDS: Final = {(kind.api_version, kind.kind): kind for kind in (DEPLOYMENT,)}
+_ALL = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET)
 
-__all__ = ["KINDS", "Carried", "Completion", "Kind", "WorkloadView"]
+KINDS: Final = {(kind.api_version, kind.kind): kind for kind in _ALL}
+
+__all__ = ["KINDS", "Carried", "Completion", "FormerPod", "Kind", "WorkloadView"]

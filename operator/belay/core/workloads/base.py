@@ -1,13 +1,12 @@
 """What every kind of target answers, whatever its API object looks like."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from belay.api.names import ANNOTATION_WORKFLOW
 from belay.core.pods import Pod, Trouble
-
-Raw = Mapping[str, Any]
+from belay.core.workloads.history import History
+from belay.core.workloads.raw import Raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,15 @@ class Kind:
     kind: str
     template: Callable[[Raw], Raw]
     """The pod template."""
+    history: History
+    """What keeps its templates, and tells which pods are new."""
     completion: Callable[[Raw], Completion]
     unsupported: Callable[[Raw], str | None]
     """Why a strategy of this object cannot be handled, or None."""
-    owner_of_new_pods: Callable[[Raw, list[Raw]], str | None]
-    """UID of the owner of the newest pods, of the workload's own objects with its template."""
+    no_preview: Callable[[Raw], str | None] = lambda _: None
+    """Why one more pod of its template cannot run beside its own, or None."""
+    waits: Callable[[Raw], bool] = lambda _: False
+    """Whether it replaces no pod while one of a former template is not ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,14 @@ class Carried:
     revision: str
     sources: frozenset[tuple[str, str, str, str]]
     """(kind, object, key, path) of each file in the projected volume."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormerPod:
+    """A pod of a former template that carries Belay, in a workload that waits for it."""
+
+    pod: Pod
+    carried: Carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,8 @@ class WorkloadView:
     completion: Completion
     pods: tuple[Pod, ...]
     """Non-terminating pods of the newest template, where it is ours."""
+    former: tuple[FormerPod, ...] = ()
+    """Terminating ones, too; none before its controller has seen the present template."""
     single_claims: tuple[str, ...] = ()
     """Claims of the template that one pod alone may mount (ReadWriteOncePod)."""
 

@@ -7,24 +7,19 @@ from typing import Final
 
 from belay.api.words import Reason
 from belay.core.pods import Trouble
-from belay.core.workloads.base import Completion, Kind, Raw
+from belay.core.workloads.base import Completion, Kind
+from belay.core.workloads.history import replica_sets
+from belay.core.workloads.raw import Raw, count, is_seen, replicas, template
 
 REVISION_ANNOTATION: Final = "deployment.kubernetes.io/revision"
 
 
-def template(raw: Raw) -> Raw:
-    found: Raw = raw["spec"]["template"]
-    return found
-
-
 def completion(raw: Raw) -> Completion:
     status = raw.get("status") or {}
-    replicas = raw["spec"].get("replicas")
-    desired = 1 if replicas is None else int(replicas)
-    updated = int(status.get("updatedReplicas") or 0)
-    available = int(status.get("availableReplicas") or 0)
-    seen = int(status.get("observedGeneration") or 0) >= int(raw["metadata"]["generation"])
-    total = int(status.get("replicas") or 0)
+    desired, seen = replicas(raw), is_seen(raw)
+    updated = count(status, "updatedReplicas")
+    available = count(status, "availableReplicas")
+    total = count(status, "replicas")
     done = seen and updated >= desired and total <= updated and available >= updated
     new = max(available - (total - updated), 0)
     return Completion(done, desired, updated, new, _trouble(raw) if seen else None)
@@ -35,17 +30,6 @@ def unsupported(raw: Raw) -> str | None:
         command = f"kubectl rollout resume deployment {raw['metadata']['name']}"
         return f"is paused; its owner runs: {command}"
     return None
-
-
-def owner_of_new_pods(raw: Raw, replica_sets: list[Raw]) -> str | None:
-    """The ReplicaSet with the highest revision number."""
-    del raw
-    newest = max(replica_sets, key=_revision, default=None)
-    return str(newest["metadata"]["uid"]) if newest else None
-
-
-def _revision(replica_set: Raw) -> int:
-    return int((replica_set["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION) or 0)
 
 
 def _trouble(raw: Raw) -> Trouble | None:
@@ -62,7 +46,7 @@ DEPLOYMENT: Final = Kind(
     api_version="apps/v1",
     kind="Deployment",
     template=template,
+    history=replica_sets(REVISION_ANNOTATION),
     completion=completion,
     unsupported=unsupported,
-    owner_of_new_pods=owner_of_new_pods,
 )

@@ -15,17 +15,19 @@ from belay.api.workflow import Workload
 from belay.core.fingerprint import fingerprint
 from belay.core.pods import read_pod
 from belay.core.workloads import KINDS
-from belay.core.workloads.base import Carried, Completion, Kind, Raw, WorkloadView
+from belay.core.workloads.base import Carried, Completion, FormerPod, Kind, WorkloadView
+from belay.core.workloads.history import REVISION_HASH
+from belay.core.workloads.raw import Raw, controller_of, is_seen
 
 DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
-_ADDED_BY_CONTROLLERS: Final = ("pod-template-hash", "controller-revision-hash")
+_ADDED_BY_CONTROLLERS: Final = ("pod-template-hash", REVISION_HASH)
 _OURS: Final = (ANNOTATION_CURRENT, ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION)
 
 
 def read_workload(
     wanted: Workload, raw: Raw | None, owned: Sequence[Raw], pods: Iterable[Raw]
 ) -> WorkloadView:
-    """One target; `owned` are candidates for the owner of its newest pods, `pods` all its pods."""
+    """One target; `owned` are the objects that keep its templates, `pods` all its pods."""
     kind = KINDS[wanted.api_version, wanted.kind]
     if raw is None:
         nothing = Completion(done=False, desired=0, updated=0, available=0)
@@ -33,8 +35,11 @@ def read_workload(
     template = kind.template(raw)
     container = choose_container(wanted.container, template)
     carried = read_carried(template)
-    newest = _newest_owner(kind, raw, owned) if carried else None
-    mine = [read_pod(pod, container) for pod in pods if newest and _owner(pod) == newest]
+    newest = _newest(kind, raw, owned) if carried else None
+    all_pods = list(pods)
+    new = [p for p in all_pods if newest is not None and kind.history.made(newest, p)]
+    mine = [read_pod(pod, container) for pod in new]
+    told = newest is not None or carried is None
     return WorkloadView(
         kind=kind,
         name=wanted.name,
@@ -45,19 +50,26 @@ def read_workload(
         changed_by=_last_foreign_manager(raw),
         completion=kind.completion(raw),
         pods=tuple(sorted((p for p in mine if not p.terminating), key=lambda p: p.name)),
+        former=_former(raw, all_pods, new) if told and kind.waits(raw) else (),
     )
 
 
-def _newest_owner(kind: Kind, raw: Raw, owned: Sequence[Raw]) -> str | None:
-    """The owner of the newest pods; the workload's controller may lag behind its template."""
+def _newest(kind: Kind, raw: Raw, owned: Sequence[Raw]) -> Raw | None:
+    """What keeps the live template; the workload's controller may lag behind that."""
     template = kind.template(raw)
     wanted = (read_carried(template), template_hash(template))
-    fitting = [
-        o
-        for o in owned
-        if (read_carried(o["spec"]["template"]), template_hash(o["spec"]["template"])) == wanted
-    ]
-    return kind.owner_of_new_pods(raw, fitting)
+    kept = ((o, kind.history.template(o)) for o in owned)
+    fitting = [o for o, t in kept if (read_carried(t), template_hash(t)) == wanted]
+    return max(fitting, key=kind.history.number, default=None)
+
+
+def _former(raw: Raw, pods: list[Raw], new: list[Raw]) -> tuple[FormerPod, ...]:
+    own = [p for p in pods if p not in new and controller_of(p) == raw["metadata"]["uid"]]
+    return tuple(
+        FormerPod(read_pod(pod, mounted_container(pod["spec"])), carried)
+        for pod in (own if is_seen(raw) else ())
+        if (carried := read_carried(pod)) is not None
+    )
 
 
 def choose_container(named: str | None, template: Raw) -> str | None:
@@ -77,7 +89,7 @@ def mounted_container(spec: Raw) -> str | None:
 
 
 def read_carried(template: Raw) -> Carried | None:
-    """What the template carries of Belay; None unless annotations and volume are both there."""
+    """What a template or a pod carries of Belay; None unless annotations and volume agree."""
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     volume = next((v for v in template["spec"].get("volumes") or [] if v["name"] == VOLUME), None)
     try:
@@ -117,11 +129,6 @@ def template_hash(template: Raw) -> str:
 def _without_mount(container: Mapping[str, Any]) -> dict[str, Any]:
     mounts = [m for m in container.get("volumeMounts") or [] if m["name"] != VOLUME]
     return {**container, "volumeMounts": mounts}
-
-
-def _owner(pod: Raw) -> str | None:
-    owners = pod["metadata"].get("ownerReferences") or []
-    return next((str(o["uid"]) for o in owners if o.get("controller")), None)
 
 
 def _last_foreign_manager(raw: Raw) -> str:

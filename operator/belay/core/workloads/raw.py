@@ -1,0 +1,34 @@
+"""What is the same in every raw API object of a workload."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Raw = Mapping[str, Any]
+
+
+def controller_of(raw: Raw) -> str | None:
+    """UID of the object that made this one and cares for it."""
+    owners = raw["metadata"].get("ownerReferences") or []
+    return next((str(o["uid"]) for o in owners if o.get("controller")), None)
+
+
+def template(raw: Raw) -> Raw:
+    """The pod template of a workload that has it where all built-in kinds have it."""
+    found: Raw = raw["spec"]["template"]
+    return found
+
+
+def count(status: Raw, field: str) -> int:
+    return int(status.get(field) or 0)
+
+
+def replicas(raw: Raw) -> int:
+    wanted = raw["spec"].get("replicas")
+    return 1 if wanted is None else int(wanted)
+
+
+def is_seen(raw: Raw) -> bool:
+    """Whether the workload's own controller has looked at its present spec."""
+    return count(raw.get("status") or {}, "observedGeneration") >= int(
+        raw["metadata"]["generation"]
+    )
