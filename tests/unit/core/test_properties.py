@@ -68,6 +68,8 @@ PODS = st.lists(st.sampled_from(STATES), max_size=3).map(
     )
 )
 KNOWN = NAMES.map(lambda n: KnownRevision(n, f"uid-of-{n}", managed=True, created=f"at {n}"))
+WHYS = [r for r in Reason if r not in {Reason.ROLLOUT_STARTED, Reason.ACTIVATED, *Outcome}]
+"""Reasons of a rollout; the others are of events about it."""
 VERDICTS = st.lists(st.sampled_from(Verdict), max_size=5)
 
 
@@ -133,7 +135,7 @@ def rollouts(draw: st.DrawFn, spec: WorkflowSpec) -> Rollout:
         )[:1],
         ending=draw(st.none() | st.sampled_from(Outcome)) if phase is Phase.REVERTING else None,
         outcome=outcome,
-        reason=draw(st.none() | st.sampled_from(Reason)),
+        reason=draw(st.none() | st.sampled_from(WHYS)),
         message=draw(st.sampled_from(["", "why", "y" * 2048])),
     )
 
