@@ -18,6 +18,7 @@ from belay.api.model import (
 )
 from belay.api.peer import Port, Scheme, Tls
 from belay.api.revision import KeyRef
+from belay.api.ways import GrpcCheck
 from belay.api.words import Stage
 
 MAX_BODY: Final = 4096
@@ -169,8 +170,9 @@ class Check(ApiModel):
                 "no Service selects the preview pod: leave out service, or take Preview out of at",
             ),
             cel(
-                "has(self.http)",
-                "say what to ask: set http, such as http: {port: 8080, path: /healthz}",
+                "[has(self.http), has(self.grpc)].filter(one, one).size() == 1",
+                "say what to ask: set exactly one of http and grpc, such as "
+                "http: {port: 8080, path: /healthz}",
             ),
         )
     )
@@ -183,6 +185,8 @@ class Check(ApiModel):
     """Stages at which it runs. By default all that are possible."""
     http: HttpCheck | None = None
     """Ask over HTTP."""
+    grpc: GrpcCheck | None = None
+    """Ask by the gRPC health protocol: SERVING is right."""
     failure_threshold: Annotated[int, Field(ge=1, le=100)] = 3
     """Wrong answers in a row, of one pod, that make the verdict Fail."""
     success_threshold: Annotated[int, Field(ge=1, le=100)] = 1
@@ -191,6 +195,23 @@ class Check(ApiModel):
     """Time between two requests to one pod."""
     timeout: Annotated[Duration, Field(json_schema_extra=bounds("50ms", "60s"))] = "1s"
     """How long one request may take."""
+
+    @property
+    def type(self) -> str:
+        """How it asks, as metrics tell it."""
+        return "http" if self.http is not None else "grpc"
+
+    @property
+    def port(self) -> int | str | None:
+        """The port that it dials."""
+        dialling = self.http or self.grpc
+        return dialling.port if dialling is not None else None
+
+    @property
+    def tls(self) -> Tls | None:
+        """How the certificate of what it dials is verified, where it dials by TLS."""
+        dialling = self.http or self.grpc
+        return dialling.tls if dialling is not None else None
 
     def stages(self) -> frozenset[Stage]:
         """Stages at which this check runs."""

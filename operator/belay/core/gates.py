@@ -3,20 +3,18 @@
 Nothing has been touched yet, and no deadline runs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from belay.api.check import Check
 from belay.api.names import ANNOTATION_WORKFLOW, VOLUME
 from belay.api.status import RevisionRef
 from belay.api.words import Reason, Stage
 from belay.api.workflow import Preview
-from belay.core import proof
+from belay.core import asking, proof
 from belay.core.attempt import attempt_digest
 from belay.core.decision import TryDelivery
 from belay.core.delivery import Delivery, config_map_name
 from belay.core.observed import DamagedRevision, Observed, RevisionView
-from belay.core.pods import declared_ports
 from belay.core.workloads import WorkloadView
 from belay.core.writing import deliver
 
@@ -125,7 +123,7 @@ def previewed(seen: Observed) -> bool:
 def preview_workload(seen: Observed) -> WorkloadView:
     """The workload whose template the preview pod copies: the first that its checks can ask."""
     checks = proof.checks_at(seen, Stage.PREVIEW)
-    fitting = (w for w in seen.workloads if checks and all(_declares(w, c) for c in checks))
+    fitting = (w for w in seen.workloads if checks and all(asking.declares(w, c) for c in checks))
     return next(fitting, seen.workloads[0])
 
 
@@ -281,7 +279,7 @@ def _preview_impossible(seen: Observed) -> Refuse | None:
         why = "its pods use the host's network, where two would want the same ports"
     elif workload.single_claims:
         why = f"it mounts the ReadWriteOncePod claim {workload.single_claims[0]}"
-    elif not all(_declares(workload, c) for c in proof.checks_at(seen, Stage.PREVIEW)):
+    elif not all(asking.declares(workload, c) for c in proof.checks_at(seen, Stage.PREVIEW)):
         why = "no workload declares the ports of all checks at Preview"
     if why is None:
         return None
@@ -293,42 +291,10 @@ def _preview_impossible(seen: Observed) -> Refuse | None:
 
 def _checks_invalid(seen: Observed) -> Refuse | None:
     for check in seen.spec.verification.checks:
-        message = next(_objections(seen, check), None)
+        message = next(asking.objections(seen, check), None)
         if message is not None:
             return Refuse(Reason.CHECK_INVALID, f'check "{check.name}": {message}')
     return None
-
-
-def _objections(seen: Observed, check: Check) -> Iterator[str]:
-    assert check.http is not None  # noqa: S101
-    on_host = [w for w in seen.workloads if _is_on_host_network(w) and _declares(w, check)]
-    if on_host and not seen.host_network_allowed:
-        yield (
-            f"the pods of {on_host[0].told} are on the host network, which Belay asks only where "
-            "the administrator allows it by: belay run --allow-host-network"
-        )
-    if check.http.service is not None:
-        behind = seen.services.get(check.name)
-        if behind is not None and behind.problem is not None:
-            yield behind.problem
-    elif not any(_declares(w, check) for w in seen.workloads):
-        names = ", ".join(w.told for w in seen.workloads)
-        yield (
-            f"port {check.http.port} is not declared by the container of {names}. "
-            "Declare it under ports in the pod template, or correct http.port"
-        )
-
-
-def _is_on_host_network(workload: WorkloadView) -> bool:
-    assert workload.raw is not None  # noqa: S101
-    return bool(workload.kind.template(workload.raw)["spec"].get("hostNetwork"))
-
-
-def _declares(workload: WorkloadView, check: Check) -> bool:
-    assert workload.raw is not None  # noqa: S101
-    assert check.http is not None  # noqa: S101
-    ports = declared_ports(workload.kind.template(workload.raw)["spec"], workload.container)
-    return check.http.service is not None or str(check.http.port) in ports
 
 
 def _try(seen: Observed, revision: RevisionView) -> TryDelivery:

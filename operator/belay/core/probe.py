@@ -52,10 +52,13 @@ class Probe:
     @property
     def asked(self) -> str:
         """For people: `POST :8080/run`."""
-        http = self.check.http
-        if http is None:
-            return ""
-        return f"{http.method} :{self.port or http.port}{http.path}"
+        http, grpc = self.check.http, self.check.grpc
+        if http is not None:
+            return f"{http.method} :{self.port or http.port}{http.path}"
+        if grpc is not None:
+            of = f' "{grpc.service}"' if grpc.service else ""
+            return f"gRPC :{self.port or grpc.port} health{of}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from belay.api.check import Check
 from belay.api.duration import seconds, spoken
 from belay.api.status import Evidence, Rollout
 from belay.api.words import Reason, Stage, Verdict
+from belay.core import asking
 from belay.core.observed import Observed
 from belay.core.pods import Pod
 from belay.core.probe import Answer, Probe, ProbePlan, Tally
@@ -52,12 +53,8 @@ def checks_at(seen: Observed, stage: Stage) -> list[Check]:
 
 def answering_pods(seen: Observed, check: Check, workloads: Iterable[WorkloadView]) -> list[Pod]:
     """New pods that a check is asked of: those that declare its port, or are behind its Service."""
-    assert check.http is not None  # noqa: S101
-    pods = [p for w in workloads for p in w.pods]
-    if check.http.service is not None:
-        behind = seen.services.get(check.name)
-        return [p for p in pods if behind is not None and p.uid in behind.ports]
-    return [p for p in pods if p.port(check.http.port) is not None]
+    pods = (p for w in workloads for p in w.pods)
+    return [p for p in pods if asking.is_asked_of(seen, check, p)]
 
 
 def plan(
@@ -227,11 +224,6 @@ def deadline(
 
 
 def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod) -> Probe:
-    assert check.http is not None  # noqa: S101
-    if check.http.service is not None:
-        port = seen.services[check.name].port(pod)
-    else:
-        port = pod.port(check.http.port)
     return Probe(
         check=check,
         stage=stage,
@@ -241,7 +233,7 @@ def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod) -> Probe:
         address=pod.address,
         hosts=pod.hosts,
         host_network=pod.host_network,
-        port=port,
+        port=asking.port_of(seen, check, pod),
         ready=pod.ready,
     )
 

@@ -7,7 +7,9 @@ from belay.core.keys import Key
 from belay.runtime.leader import Parts
 from belay.runtime.reconciler import Reconciler
 from belay.shell.act import Senses
+from belay.shell.asker import AskerByType
 from belay.shell.credentials import Credentials
+from belay.shell.grpc_check import GrpcAsker
 from belay.shell.http_check import HttpAsker, open_session
 from belay.shell.prober import Prober
 from belay.shell.recorder import Recorder
@@ -19,7 +21,12 @@ def make_reconciler(parts: Parts) -> Reconciler:
     session = open_session(__version__)
     credentials = Credentials(parts.cluster)
     trust = Trust(parts.cluster)
-    asker = HttpAsker(session, parts.guard, credentials, trust, _now)
+    asker = AskerByType(
+        {
+            "http": HttpAsker(session, parts.guard, credentials, trust, _now),
+            "grpc": GrpcAsker(__version__, parts.guard, trust, _now),
+        }
+    )
 
     def wake(key: Key) -> None:
         parts.queue.add(key, reconciler.urgency(key))

@@ -139,13 +139,13 @@ async def _try(turn: Turn, action: TryDelivery, senses: Senses) -> DryRun:
 
 async def _askable(turn: Turn, check: Check, senses: Senses) -> Refusal | None:
     """Whether all is there that a check is asked with."""
-    if check.http is None:
-        return None
-    namespace, http = turn.key.namespace, check.http
-    found: object = await senses.credentials.resolve(namespace, http)
-    reason = Reason.CHECK_CREDENTIALS
-    if http.tls is not None and not isinstance(found, Problem):
-        found = await senses.trust.context(namespace, http.tls, "http/1.1")
+    found: object = None
+    reason = Reason.CHECK_INVALID
+    if check.http is not None:
+        found = await senses.credentials.resolve(turn.key.namespace, check.http)
+        reason = Reason.CHECK_CREDENTIALS
+    if check.tls is not None and not isinstance(found, Problem):
+        found = await senses.trust.context(turn.key.namespace, check.tls, "http/1.1")
         reason = Reason.CHECK_INVALID
     if isinstance(found, Problem):
         return Refusal(reason, f'check "{check.name}": {found.text}')

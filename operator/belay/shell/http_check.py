@@ -5,8 +5,6 @@ proxy, bounded in time and in bytes, and nothing that it says reaches a person.
 """
 
 import asyncio
-import errno
-import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -23,8 +21,9 @@ from belay.api.check import Expect, HttpCheck, Method
 from belay.api.duration import seconds
 from belay.core.probe import Answer, Probe, Sample
 from belay.shell.credentials import Credentials, Problem
+from belay.shell.dialling import Result, network_trouble, sampled, undialled
 from belay.shell.egress import Address, Guard, canonical
-from belay.shell.trust import Trust, tls_trouble
+from belay.shell.trust import Trust
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -32,23 +31,8 @@ if TYPE_CHECKING:
 MAX_BODY_READ: Final = 64 * 1024
 MAX_RECEIVED: Final = 3 * MAX_BODY_READ
 """Bytes that one exchange may bring, status line, headers and chunk framing included."""
-MAX_GOT: Final = 256
 _GULP: Final = 16 * 1024
 _REQUEST_ROOM: Final = 128 * 1024
-_OURS: Final = frozenset(
-    {
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOBUFS,
-        errno.ENOMEM,
-        errno.EADDRNOTAVAIL,
-        errno.EPERM,
-        errno.EACCES,
-    }
-)
-"""Errors of the machine that asks: they say nothing of the pod."""
-
-Result = tuple[Answer, str]
 
 
 class _Socket(socket.socket):
@@ -145,22 +129,14 @@ class HttpAsker:
     now: Callable[[], datetime]
 
     async def __call__(self, probe: Probe) -> Sample:
-        answer, got = await self._asked(probe)
-        return Sample(answer, got if len(got) <= MAX_GOT else got[: MAX_GOT - 1] + "…", self.now())
+        return sampled(await self._asked(probe), self.now())
 
     async def _asked(self, probe: Probe) -> Result:
         http = probe.check.http
-        if http is None:
-            return Answer.UNASKED, f'check "{probe.check.name}" is of no kind that is known here'
-        if not probe.address:
-            return Answer.UNASKED, f"pod {probe.pod} has no address yet"
-        if probe.port is None:
-            return Answer.UNASKED, f"port {http.port} is not declared by the container"
-        refusal = self.guard.refuse(
-            probe.address, probe.port, hosts=probe.hosts, host_network=probe.host_network
-        )
-        if refusal is not None:
-            return Answer.UNASKED, f"not dialled: {refusal}"
+        assert http is not None  # noqa: S101
+        obstacle = undialled(probe, self.guard)
+        if obstacle is not None:
+            return Answer.UNASKED, obstacle
         headers = await self.credentials.resolve(probe.namespace, http)
         if isinstance(headers, Problem):
             return Answer.UNASKED, headers.text
@@ -188,13 +164,7 @@ async def ask(request: Request, limit: float, session: aiohttp.ClientSession) ->
     except (aiohttp.ClientResponseError, aiohttp.http.HttpProcessingError):
         return Answer.WRONG, "something that is not plain HTTP (TLS, or headers beyond 8 KiB?)"
     except OSError as error:
-        if request.http.tls is not None and (got := tls_trouble(error, request.http.tls)):
-            return Answer.WRONG, got
-        if request.http.tls is not None and not error.errno:
-            return Answer.NONE, "connection closed in the TLS handshake"
-        if error.errno in _OURS:
-            return Answer.UNASKED, f"could not be asked: {_words(error)} where Belay runs"
-        return Answer.NONE, _words(error)
+        return network_trouble(error, request.http.tls)
 
 
 def _request(
@@ -262,10 +232,3 @@ def _unfinished(heard: list[int], end: str) -> str:
     if not heard:
         return f"no answer {end}"
     return f"{heard[0]}, but not the end of its body {end}"
-
-
-def _words(error: OSError) -> str:
-    """An error of the network without addresses: `connection refused`."""
-    if not error.errno:
-        return f"no connection ({type(error).__name__})"
-    return os.strerror(error.errno).lower().replace(" by peer", "")

@@ -85,7 +85,21 @@ def with_header(**header: Any) -> dict[str, Any]:
             id="timeout too long",
         ),
         pytest.param(verified_by(check(), check()), "Duplicate value", id="the same check twice"),
-        pytest.param(verified_by({"name": "a"}), "say what to ask: set http", id="empty check"),
+        pytest.param(
+            verified_by({"name": "a"}), "say what to ask: set exactly one", id="empty check"
+        ),
+        pytest.param(
+            verified_by(check(grpc={"port": 9090})), "say what to ask: set exactly one",
+            id="two ways to ask",
+        ),
+        pytest.param(
+            verified_by({"name": "a", "grpc": {"port": 0}}), "a port number from 1 to 65535",
+            id="gRPC on port 0",
+        ),
+        pytest.param(
+            verified_by({"name": "a", "grpc": {"port": 9090, "service": "a b"}}),
+            "as the server registered it", id="gRPC service with a space",
+        ),
         pytest.param(
             verified_by(check(at=["Preview"], http={"port": 80, "service": "triage"})),
             "leave out service, or take Preview out of at",
