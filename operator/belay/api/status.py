@@ -159,6 +159,10 @@ class Rollout(ApiModel):
     """The revision is tried in a preview pod first."""
     delivered: bool = False
     """The template of a target may carry the wanted revision."""
+    inherited: bool = False
+    """What the targets carried was not delivered by a rollout that the status knows: a failure
+    is held, and takes nothing away.
+    """
     targets: Annotated[
         list[TargetRecord], Field(max_length=8, json_schema_extra=list_map("kind", "name"))
     ] = []
@@ -222,6 +226,10 @@ class HistoryEntry(ApiModel):
     """When it ended."""
     activated: bool = False
     """It was active, for a time at least."""
+    trigger: Trigger | None = None
+    """What asked for it, where that was Adoption or Drift."""
+    times: Annotated[int, Field(ge=1)] = 1
+    """How often in a row, where the revision had to be put back again."""
 
 
 class WorkflowStatus(ApiModel):
@@ -243,7 +251,7 @@ class WorkflowStatus(ApiModel):
         list[Condition], Field(max_length=16, json_schema_extra=list_map("type"))
     ] = []
     """Ready, Active and Serving; Reconciling while moving or waiting; Stalled when someone must
-    act.
+    act; Drifted where the targets do not carry what is active.
     """
     rollout: Rollout | None = None
     """The rollout in progress, or the last one."""

@@ -70,6 +70,8 @@ class Reason(StrEnum):
     SAME_CONTENT = "SameContent"
     AVAILABILITY_ONLY = "AvailabilityOnly"
     CHECK_PASSED = "CheckPassed"
+    ADOPTED = "Adopted"
+    PUT_BACK = "PutBack"
 
     # Refused before anything was touched
     REVISION_INVALID = "RevisionInvalid"
@@ -106,6 +108,7 @@ class Reason(StrEnum):
     NO_PODS = "NoPods"
 
     # People and ways back
+    DRIFTED = "Drifted"
     ABORTED = "Aborted"
     SUPERSEDED = "Superseded"
     STABLE_FAILING = "StableFailing"
@@ -126,6 +129,8 @@ class ConditionType(StrEnum):
     """Moving or waiting; absent at rest."""
     STALLED = "Stalled"
     """Someone must act; absent when fine."""
+    DRIFTED = "Drifted"
+    """The targets do not carry what is active; absent when fine."""
 
 
 class RolloutKind(StrEnum):
@@ -144,6 +149,10 @@ class Trigger(StrEnum):
     """A change of the Workflow's spec."""
     RETRY = "Retry"
     """The annotation belay.dev/retry."""
+    ADOPTION = "Adoption"
+    """The target was found to carry a delivery that the status knew nothing of."""
+    DRIFT = "Drift"
+    """Somebody took the delivery out of the target."""
 
 
 class Stage(StrEnum):

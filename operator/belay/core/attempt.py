@@ -3,6 +3,7 @@
 from typing import Any
 
 from belay.api.status import Rollout
+from belay.api.words import Trigger
 from belay.api.workflow import WorkflowSpec
 from belay.core.fingerprint import fingerprint
 
@@ -26,4 +27,17 @@ def is_wished(spec: WorkflowSpec, rollout: Rollout) -> bool:
     return (
         spec.active_revision == rollout.to.revision
         and attempt_digest(spec, rollout.to.digest) == rollout.attempt_digest
+    )
+
+
+def unwished(digest: str) -> str:
+    """Of what was found running while something else is wished for: equal to no wish."""
+    return fingerprint({"v": 1, "found": digest})
+
+
+def only_found(spec: WorkflowSpec, rollout: Rollout) -> bool:
+    """Whether the rollout proves what was found running, and something else is wished for."""
+    return rollout.trigger is Trigger.ADOPTION and (
+        spec.active_revision != rollout.to.revision
+        or rollout.attempt_digest == unwished(rollout.to.digest)
     )

@@ -3,8 +3,9 @@
 from datetime import datetime
 
 from belay.api.status import HistoryEntry, Rollout, TargetRecord, WorkflowStatus
-from belay.api.words import Phase, RolloutKind, Trigger
+from belay.api.words import Phase, Reason, RolloutKind, Trigger
 from belay.core import gates, moves
+from belay.core.attempt import only_found
 from belay.core.decision import Action, Decision
 from belay.core.gates import Go
 from belay.core.observed import Observed
@@ -17,13 +18,16 @@ def begin(
     trigger: Trigger,
     *actions: Action,
     history: list[HistoryEntry] | None = None,
+    why: str = "",
 ) -> Decision:
     """Write the intent. A retry releases the quarantine of what it tries again.
 
-    The baseline counts only where the live pods that answered it run the stable revision.
+    The baseline counts only where the live pods that answered it run the stable revision. What
+    runs already needs no preview.
     """
     status = seen.status
-    aside, strays = gates.previewed(seen), _strays(seen)
+    found, strays = _found_there(seen, go), _strays(seen)
+    aside = gates.previewed(seen) and not found and trigger is not Trigger.DRIFT
     blank = Rollout(
         id=id_of(seen),
         kind=_kind(status, go.ref.revision, go.ref.digest),
@@ -36,15 +40,23 @@ def begin(
         phase_started_at=now,
         previewed=aside,
         delivered=not aside or strays,
+        inherited=found or _inherited(seen),
         targets=[
             TargetRecord(kind=w.kind.kind, name=w.name, uid=w.uid, template_hash=w.template_hash)
             for w in seen.workloads
         ],
         baseline=list(seen.dry_run.baseline) if seen.dry_run and not strays else [],
+        reason=Reason.DRIFTED if why else None,
+        message=why,
     )
-    phase = Phase.PREVIEWING if aside else Phase.DELIVERING
     limits = seen.spec.deadlines
-    record = moves.enter(blank, phase, now, limits.preview if aside else limits.deliver)
+    if aside:
+        record = moves.enter(blank, Phase.PREVIEWING, now, limits.preview)
+    else:
+        hurry = only_found(seen.spec, blank)
+        record = moves.enter(
+            blank, Phase.DELIVERING, now, limits.verify if hurry else limits.deliver
+        )
     kept = [q for q in status.quarantine if q.attempt_digest != go.attempt]
     return moves.go(
         seen,
@@ -80,3 +92,25 @@ def _strays(seen: Observed) -> bool:
     if stable is None:
         return any(w.carried is not None for w in seen.workloads)
     return not moves.is_at(seen, stable)
+
+
+def _found_there(seen: Observed, go: Go) -> bool:
+    """Whether another hand, or a time of which no record is left, brought this content here."""
+    status = seen.status
+    known = [status.active, status.stable, status.rollout.to if status.rollout else None]
+    if any(r is not None and r.content_digest == go.ref.content_digest for r in known):
+        return False
+    return moves.is_at(seen, gates.delivery_of(seen, go.ref))
+
+
+def _inherited(seen: Observed) -> bool:
+    """Whether the targets came with a delivery of which nothing is known, and none is proven yet.
+
+    It cannot be told what their own template was worth, nor brought back what they carried.
+    """
+    status = seen.status
+    if status.stable is not None:
+        return False
+    if status.rollout is not None:
+        return status.rollout.inherited
+    return any(w.carried is not None for w in seen.workloads)

@@ -1,5 +1,6 @@
 """Conditions of a Workflow, by kstatus: one story told as a whole, so that they never disagree."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -22,13 +23,14 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What the conditions say. Reconciling and Stalled are absent when fine, and never both."""
+    """What the conditions say. The later three are absent when fine, the first two never both."""
 
     ready: Say
     active: Say
     serving: Say
     reconciling: Say | None = None
     stalled: Say | None = None
+    drifted: Say | None = None
 
 
 def moving(reason: str, message: str, active: Say, serving: Say) -> Story:
@@ -51,13 +53,35 @@ def settled(reason: str, message: str, serving: Say) -> Story:
 
 def write(story: Story, before: list[Condition], now: datetime, generation: int) -> list[Condition]:
     """The conditions of a story; a transition time moves only with its status."""
-    told = (
-        (ConditionType.READY, story.ready),
-        (ConditionType.ACTIVE, story.active),
-        (ConditionType.SERVING, story.serving),
-        (ConditionType.RECONCILING, story.reconciling),
-        (ConditionType.STALLED, story.stalled),
+    told = {
+        ConditionType.READY: story.ready,
+        ConditionType.ACTIVE: story.active,
+        ConditionType.SERVING: story.serving,
+        ConditionType.RECONCILING: story.reconciling,
+        ConditionType.STALLED: story.stalled,
+        ConditionType.DRIFTED: story.drifted,
+    }
+    return _written(told, before, now, generation)
+
+
+def amended(
+    before: list[Condition],
+    says: Mapping[ConditionType, Say | None],
+    now: datetime,
+    generation: int,
+) -> list[Condition]:
+    """The conditions as they were, but for some."""
+    return _written(
+        {**{t: keep(before, t) for t in ConditionType}, **says}, before, now, generation
     )
+
+
+def _written(
+    told: Mapping[ConditionType, Say | None],
+    before: list[Condition],
+    now: datetime,
+    generation: int,
+) -> list[Condition]:
     old = {c.type: c for c in before}
     return [
         Condition(
@@ -68,7 +92,7 @@ def write(story: Story, before: list[Condition], now: datetime, generation: int)
             last_transition_time=_since(old.get(kind), say, now),
             observed_generation=generation,
         )
-        for kind, say in told
+        for kind, say in told.items()
         if say is not None
     ]
 

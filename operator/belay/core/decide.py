@@ -8,13 +8,13 @@ from typing import Final
 from belay.api.status import Rollout
 from belay.api.words import Outcome, Phase, Reason, Trigger
 from belay.core import ending, gates, milestones, moves
-from belay.core.attempt import is_wished
+from belay.core.attempt import is_wished, only_found
 from belay.core.begin import begin
 from belay.core.decision import Decision, TryDelivery
 from belay.core.gates import Ask, Go, Refuse, Same, Wait
 from belay.core.observed import Observed
 from belay.core.phases.delivering import delivering
-from belay.core.phases.observing import observing
+from belay.core.phases.observing import observing, promote
 from belay.core.phases.previewing import previewing
 from belay.core.phases.reverting import reverting
 from belay.core.phases.verifying import verifying
@@ -43,6 +43,8 @@ def decide(seen: Observed, now: datetime) -> Decision:
     if seen.abort not in (None, seen.status.last_handled_abort):
         return _abort(seen, now, rollout)
     if wish_changed(seen, rollout):
+        if only_found(seen.spec, rollout):
+            return promote(seen, now, rollout)
         return _supersede(seen, now, rollout)
     return _go_on(seen, now, rollout)
 
@@ -56,8 +58,11 @@ def under_way(seen: Observed) -> Rollout | None:
 def wish_changed(seen: Observed, rollout: Rollout) -> bool:
     """Whether the user wants something else than what is being tried.
 
-    A wish for the stable revision does not disturb the way back to it.
+    A wish for the stable revision does not disturb the way back to it. What is found running goes
+    through the gate first: a newer wish needs a way back.
     """
+    if rollout.trigger is Trigger.ADOPTION and rollout.phase is not Phase.OBSERVING:
+        return False
     wanted, stable = seen.spec.active_revision, seen.status.stable
     if rollout.phase is Phase.REVERTING and stable is not None and wanted == stable.revision:
         return False

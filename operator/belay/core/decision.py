@@ -15,6 +15,8 @@ class ApplyTemplate:
     """Apply our fields of a workload's pod template; none of them withdraws the delivery."""
 
     body: dict[str, Any]
+    force: bool = False
+    """Our fields are held by another manager that only copied them."""
 
     @property
     def told(self) -> str:

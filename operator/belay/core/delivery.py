@@ -78,6 +78,7 @@ class Delivery:
             carried is not None
             and carried.content_digest == self.ref.content_digest
             and carried.digest == self.ref.digest
+            and carried.mounted
             and carried.sources == frozenset(projected_files(self.volume))
         )
 
@@ -134,6 +135,29 @@ def template_patch(workload: WorkloadView, delivery: Delivery) -> Body:
         }
     }
     return body
+
+
+def is_copied(workload: WorkloadView) -> bool:
+    """Whether our fields were last written by a hand that declares nothing.
+
+    `kubectl rollout undo` and a restore copy a whole template, and own all of it by that. Nobody
+    means these fields to stay as they are, so they are taken back; those that an applier declares
+    are never.
+    """
+    if workload.raw is None or workload.carried is None:
+        return False
+    return any(
+        f"f:{ANNOTATION_CURRENT}" in _owned_annotations(e)
+        for e in workload.raw["metadata"].get("managedFields") or []
+        if e.get("operation") == "Update"
+    )
+
+
+def _owned_annotations(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    fields: Mapping[str, Any] = entry.get("fieldsV1") or {}
+    for name in ("f:spec", "f:template", "f:metadata", "f:annotations"):
+        fields = fields.get(name) or {}
+    return fields
 
 
 def withdrawal(workload: WorkloadView, namespace: str) -> Body:

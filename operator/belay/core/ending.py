@@ -1,11 +1,11 @@
 """How a rollout ends: the policy on failure, the quarantine, the history, the last words."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from belay.api.duration import spoken
 from belay.api.status import HistoryEntry, Quarantine, Rollout, WorkflowStatus
-from belay.api.words import Outcome, Phase, Reason, Verdict
+from belay.api.words import Outcome, Phase, Reason, Trigger, Verdict
 from belay.api.workflow import OnFailure, OnInconclusive
 from belay.core import conditions, milestones, moves, proof
 from belay.core.attempt import is_wished
@@ -17,6 +17,9 @@ from belay.core.proof import Fault, Why
 
 MOST_HISTORY = 10
 MOST_QUARANTINE = 20
+_QUIET = timedelta(hours=2)
+"""After this, what is taken out anew is another matter; longer than the longest back-off."""
+_UNASKED = (Trigger.ADOPTION, Trigger.DRIFT)
 MOST_WORDS = 1024
 """Characters of a reason to give up; kubelet and admission may say more."""
 REVISIONS_FAULT = frozenset(
@@ -50,7 +53,14 @@ def unproven(seen: Observed, now: datetime, rollout: Rollout, why: Why) -> Decis
 def back(
     seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **more: Any
 ) -> Decision:
-    """Begin the way back; `outcome` is what it leads to."""
+    """Begin the way back; `outcome` is what it leads to.
+
+    There is none from what was found running, or from the stable revision itself.
+    """
+    if rollout.inherited or _is_stable(seen, rollout):
+        active = rollout.to if rollout.live else seen.status.active
+        left = Outcome.HELD if outcome is Outcome.REVERTED else outcome
+        return end(seen, now, rollout, left, active=active, **more)
     if seen.status.stable is None and outcome is Outcome.REVERTED:
         outcome = Outcome.FAILED
     limit = seen.spec.deadlines.revert
@@ -87,6 +97,11 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
     return decision.with_status(status, seen.written or seen.status)
 
 
+def _is_stable(seen: Observed, rollout: Rollout) -> bool:
+    stable = seen.status.stable
+    return stable is not None and stable.content_digest == rollout.to.content_digest
+
+
 def _on_the_way(seen: Observed, story: Story) -> Story:
     """A newer wish has not had its answer: what ended is not the last word on it."""
     message = f"{story.ready.message}. {seen.spec.active_revision} is wanted now"
@@ -95,7 +110,7 @@ def _on_the_way(seen: Observed, story: Story) -> Story:
 
 
 def remember(status: WorkflowStatus, rollout: Rollout) -> list[HistoryEntry]:
-    """The history with one more entry, newest first."""
+    """The history with one more entry, newest first; what is put back again and again is one."""
     assert rollout.outcome is not None  # noqa: S101
     entry = HistoryEntry(
         id=rollout.id,
@@ -107,8 +122,26 @@ def remember(status: WorkflowStatus, rollout: Rollout) -> list[HistoryEntry]:
         started_at=rollout.started_at.replace(microsecond=0),
         ended_at=(rollout.ended_at or rollout.phase_started_at).replace(microsecond=0),
         activated=rollout.activated_at is not None,
+        trigger=rollout.trigger if rollout.trigger in _UNASKED else None,
     )
-    return [entry, *status.history][:MOST_HISTORY]
+    before = list(status.history)
+    last = _continued(entry, before)
+    if last is None:
+        return [entry, *before][:MOST_HISTORY]
+    before.remove(last)
+    fresh = entry.started_at - last.ended_at > _QUIET
+    update = {"times": 2 if fresh else last.times + 1, "started_at": last.started_at}
+    return [entry.model_copy(update=update), *before]
+
+
+def _continued(entry: HistoryEntry, before: list[HistoryEntry]) -> HistoryEntry | None:
+    """The entry that this one goes on with: its own, or that of the putting back just before."""
+    own = next((h for h in before if h.id == entry.id), None)
+    if own is not None or entry.trigger is not Trigger.DRIFT or not before:
+        return own
+    last = before[0]
+    recent = entry.started_at - last.ended_at <= _QUIET
+    return last if last.trigger is Trigger.DRIFT and recent else None
 
 
 def _blame(rollout: Rollout, why: Why) -> Why:
@@ -167,6 +200,10 @@ def _story(
     if outcome is Outcome.PROMOTED:
         reason = rollout.reason or Reason.PROMOTED
         message = f"{new} is active and proven, {took} after the rollout began"
+        if rollout.trigger is Trigger.ADOPTION:
+            message = f"{new} was found running and is proven where it runs: nothing was rolled"
+        elif rollout.trigger is Trigger.DRIFT:
+            message = f"{new} was put back and is proven after {took}: {rollout.message}"
         serving = Say("True", Reason.CHECK_PASSED, f"{new} passed its last check at {now:%H:%M:%S}")
         return conditions.settled(reason, message, serving)
     reason = rollout.reason or Reason.PROGRESSING

@@ -102,10 +102,7 @@ def is_proven(seen: Observed, revision: RevisionView, active: RevisionRef) -> bo
     return (
         stable is not None
         and active.digest == stable.digest == revision.spec.digest
-        and all(
-            w.carried is not None and w.carried.content_digest == active.content_digest
-            for w in seen.workloads
-        )
+        and all(delivery_of(seen, active).arrived_at(w) for w in seen.workloads)
     )
 
 

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from belay.api.duration import spoken
 from belay.api.status import RevisionRef, Rollout
-from belay.api.words import Outcome, Reason
+from belay.api.words import Outcome, Reason, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,12 @@ def adopted(generation: int, message: str, at: datetime) -> Milestone:
 
 
 def _started(rollout: Rollout) -> Milestone:
+    if rollout.trigger is Trigger.DRIFT:
+        note = f"{short(rollout.to)} is put back: {rollout.message}"
+        return Milestone(rollout.id, Reason.DRIFTED, note, rollout.started_at, True, "Drift")
+    if rollout.trigger is Trigger.ADOPTION:
+        note = f"{short(rollout.to)} was found running: it is proven where it runs"
+        return Milestone(rollout.id, Reason.ROLLOUT_STARTED, note, rollout.started_at)
     origin = rollout.from_.revision if rollout.from_ else "nothing"
     aside = "tried aside first" if rollout.previewed else "delivered without a preview"
     note = f"{origin} -> {short(rollout.to)}: {aside}"
@@ -77,6 +83,8 @@ def _ended(rollout: Rollout, outcome: Outcome, stable: RevisionRef | None) -> Mi
     match outcome:
         case Outcome.PROMOTED:
             note = f"{short(rollout.to)} is proven after {took}"
+        case Outcome.ABORTED if rollout.inherited:
+            note = f"{new} aborted after {took}, and left as it is"
         case Outcome.REVERTED | Outcome.ABORTED if not rollout.delivered:
             note = f"{new} not activated after {took}; {back} untouched"
         case Outcome.REVERTED | Outcome.ABORTED:

@@ -5,7 +5,7 @@ from typing import Any
 
 from belay.api.duration import delta
 from belay.api.status import Rollout, WorkflowStatus
-from belay.api.words import ConditionType, Phase, Reason
+from belay.api.words import ConditionType, Phase, Reason, Trigger
 from belay.core import conditions, milestones
 from belay.core.conditions import Say, Story
 from belay.core.decision import Action, Decision, DeletePreview
@@ -86,6 +86,10 @@ def moving_story(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> St
     else:
         reason = Reason.PROGRESSING
         message = f"{new} {_DOING.get(rollout.phase, 'is on its way')}"
+        if rollout.trigger is Trigger.ADOPTION:
+            message = f"{new} was found running, and is proven where it runs: nothing is rolled"
+        elif rollout.trigger is Trigger.DRIFT:
+            message += f" again: {rollout.message}"
     if rollout.suspended_at is not None:
         reason = Reason.SUSPENDED
         message = (

@@ -119,7 +119,9 @@ class Observed:
     revision: RevisionView | DamagedRevision | None = None
     """The wanted revision, where it was looked for and is there."""
     fallback: RevisionView | DamagedRevision | None = None
-    """The stable revision's object, read only when its ConfigMap is missing."""
+    """The object of the revision to go back to, or that was found running; read only when its
+    ConfigMap is missing.
+    """
     workloads: tuple[WorkloadView, ...] = ()
     config_maps: Mapping[str, ConfigMapView] = field(default_factory=dict)
     """Delivered ConfigMaps by name."""

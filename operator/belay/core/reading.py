@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from belay.api.status import RevisionRef
-from belay.api.words import Phase
+from belay.api.words import Phase, Trigger
+from belay.core import adoption, drift
 from belay.core.decide import under_way, wish_changed
 from belay.core.delivery import preview_name
 from belay.core.gates import delivery_of
@@ -18,8 +19,6 @@ class Needs:
 
     revision: bool = False
     """The wanted WorkflowRevision."""
-    fallback: bool = False
-    """The stable WorkflowRevision, should its ConfigMap be gone."""
     workloads: bool = False
     pods: bool = False
     """The workloads' new pods, and the Services of checks."""
@@ -34,14 +33,14 @@ def needs(seen: Observed) -> Needs:
     rollout = under_way(seen)
     if rollout is None:
         gating = not answered(seen) and not seen.spec.suspend
-        return Needs(revision=gating, workloads=gating, pods=gating, claims=gating)
+        compared = not seen.spec.suspend and drift.looked_at(seen.status)
+        return Needs(revision=gating, workloads=gating or compared, pods=gating, claims=gating)
     if seen.spec.suspend or rollout.suspended_at is not None:
         return Needs()
     changed = wish_changed(seen, rollout)
     phase = rollout.phase
     return Needs(
         revision=changed or phase in (Phase.PREVIEWING, Phase.DELIVERING),
-        fallback=phase is Phase.REVERTING,
         workloads=True,
         pods=changed or phase is not Phase.PREVIEWING,
         claims=changed,
@@ -55,8 +54,10 @@ def contents(seen: Observed) -> tuple[RevisionRef, ...]:
     rollout = under_way(seen)
     if rollout is None or wish_changed(seen, rollout):
         wanted.append(seen.revision.ref if isinstance(seen.revision, RevisionView) else None)
+        wanted.append(adoption.found(seen))
     elif (rollout.phase is Phase.PREVIEWING and seen.preview is None) or (
-        rollout.phase is Phase.DELIVERING and not is_at(seen, delivery_of(seen, rollout.to))
+        rollout.phase is Phase.DELIVERING
+        and (rollout.trigger is Trigger.ADOPTION or not is_at(seen, delivery_of(seen, rollout.to)))
     ):
         wanted.append(rollout.to)
     stable = fallback(seen)
@@ -64,3 +65,13 @@ def contents(seen: Observed) -> tuple[RevisionRef, ...]:
         wanted.append(None if is_at(seen, stable) else stable.ref)
     found = {r.content_digest: r for r in wanted if r is not None}
     return tuple(found.values())
+
+
+def source(seen: Observed) -> RevisionRef | None:
+    """The content that its revision's object has to bring back, should its ConfigMap be gone."""
+    rollout = under_way(seen)
+    if rollout is None:
+        return adoption.found(seen)
+    if rollout.phase is Phase.REVERTING:
+        return seen.status.stable
+    return rollout.to if rollout.trigger is Trigger.ADOPTION else None

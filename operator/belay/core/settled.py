@@ -6,12 +6,14 @@ from typing import assert_never
 
 from belay.api.status import HistoryEntry, Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Outcome, Phase, Reason, RolloutKind, Trigger
-from belay.core import conditions, ending, gates, milestones, moves
+from belay.core import adoption, conditions, drift, ending, gates, milestones, moves
+from belay.core.attempt import attempt_digest, unwished
 from belay.core.begin import begin
 from belay.core.conditions import Say, Story
 from belay.core.decision import Action, Decision, DeleteConfigMap, DeleteRevision
-from belay.core.gates import Ask, Go, Refuse, Same, Wait
-from belay.core.observed import Observed
+from belay.core.gates import Ask, Gate, Go, Refuse, Same, Wait
+from belay.core.observed import Observed, Refusal, RevisionView
+from belay.core.phases.content import ensured
 
 _FINAL = frozenset(Outcome) - {Outcome.REFUSED, Outcome.SUPERSEDED}
 
@@ -39,7 +41,7 @@ def wants_retry(seen: Observed) -> bool:
 
 def settled(seen: Observed, now: datetime) -> Decision:
     if idle(seen):
-        return _housekeeping(seen)
+        return drift.at_rest(seen, now) or _housekeeping(seen)
     done = answered(seen)
     trigger = Trigger.RETRY if wants_retry(seen) else Trigger.SPEC
     if not seen.spec.suspend or seen.status.observed_generation is None:
@@ -48,7 +50,14 @@ def settled(seen: Observed, now: datetime) -> Decision:
         return Decision().with_status(seen.status, _unmarked(seen))
     if seen.spec.suspend:
         return _suspended(seen, now)
+    return _answer(seen, now, trigger)
+
+
+def _answer(seen: Observed, now: datetime, trigger: Trigger) -> Decision:
     answer = gates.gate(seen, released=trigger is Trigger.RETRY)
+    found = _found_running(seen, answer)
+    if found is not None:
+        return begin(seen, now, found, Trigger.ADOPTION)
     match answer:
         case Ask(action):
             return Decision((action,), again=True)
@@ -64,13 +73,32 @@ def settled(seen: Observed, now: datetime) -> Decision:
             assert_never(answer)
 
 
+def _found_running(seen: Observed, answer: Gate) -> Go | None:
+    """What the targets carry and the status lost, to be proven where it runs.
+
+    The wanted content waits for what stands against it. Another is needed as the way back, if it
+    could be brought back at all.
+    """
+    found = adoption.found(seen)
+    if found is None or isinstance(ensured(seen, gates.delivery_of(seen, found)), Refusal):
+        return None
+    wanted = seen.revision
+    if not isinstance(wanted, RevisionView) or wanted.spec.digest != found.digest:
+        return Go(found, unwished(found.digest))
+    attempt = attempt_digest(seen.spec, found.digest)
+    return Go(found, attempt) if isinstance(answer, Ask | Go) else None
+
+
 def adopted_status(seen: Observed, now: datetime, same: Same) -> WorkflowStatus:
     """The name is adopted: what runs stays as it is, down to its bytes."""
     before, new = seen.status, same.ref.revision
     ready = conditions.find(before.conditions, ConditionType.READY)
     renamed = same.was.revision != new
+    serving = moves.still_serving(seen, before)
+    if serving.reason == Reason.DRIFTED:
+        serving = Say("True", Reason.CHECK_PASSED, f"{new} is proven")
     if ready is not None and ready.status == "True" and not renamed:
-        story = conditions.settled(ready.reason, ready.message, moves.still_serving(seen, before))
+        story = conditions.settled(ready.reason, ready.message, serving)
         return _rest(seen, now, Outcome.PROMOTED, story)
     message = f"{new} already runs and is proven: nothing was touched"
     if renamed:
@@ -78,7 +106,7 @@ def adopted_status(seen: Observed, now: datetime, same: Same) -> WorkflowStatus:
             f"{new} has the content of {same.was.revision}, which already runs and is "
             "proven: nothing was touched"
         )
-    story = conditions.settled(Reason.SAME_CONTENT, message, moves.still_serving(seen, before))
+    story = conditions.settled(Reason.SAME_CONTENT, message, serving)
     status = _rest(seen, now, Outcome.PROMOTED, story)
     entry = HistoryEntry(
         id=f"{seen.generation}-0",
@@ -165,6 +193,10 @@ def _suspended(seen: Observed, now: datetime) -> Decision:
 
 
 def _rest(seen: Observed, now: datetime, phase: Phase | Outcome, story: Story) -> WorkflowStatus:
+    drifted = drift.found(seen) if not seen.spec.suspend else None
+    if drifted is not None:
+        serving = drift.serving(drifted)
+        story = replace(story, drifted=drift.say(seen, drifted), serving=serving)
     told = conditions.write(story, seen.status.conditions, now, seen.generation)
     return seen.status.model_copy(
         update={

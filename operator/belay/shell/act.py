@@ -77,8 +77,9 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
             turn.dry_run = await _try(turn, action, senses)
         case EnsureConfigMap(body):
             return await _apply(turn, CONFIG_MAPS, body)
-        case ApplyTemplate(body):
-            return await _apply(turn, WORKLOADS[body["apiVersion"], body["kind"]], body)
+        case ApplyTemplate(body, force):
+            resource = WORKLOADS[body["apiVersion"], body["kind"]]
+            return await _apply(turn, resource, body, force=force)
         case DeletePod(name, uid):
             await _gone(turn, PODS, name, uid=uid)
         case CreatePreview(body):
@@ -94,10 +95,13 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
     return None
 
 
-async def _apply(turn: Turn, resource: Resource, body: dict[str, Any]) -> Refusal | None:
+async def _apply(
+    turn: Turn, resource: Resource, body: dict[str, Any], *, force: bool = False
+) -> Refusal | None:
     name = body["metadata"]["name"]
     try:
-        turn.put(resource, await turn.cluster.apply(resource, body, manager=MANAGER_DELIVERY))
+        answer = await turn.cluster.apply(resource, body, manager=MANAGER_DELIVERY, force=force)
+        turn.put(resource, answer)
     except ApiError as error:
         turn.forget(resource, name)
         return refusal(error, f"{resource.kind} {name}")
@@ -129,7 +133,7 @@ async def _gone(
 async def _try(turn: Turn, action: TryDelivery, senses: Senses) -> DryRun:
     refusals, answers = await asyncio.gather(
         asyncio.gather(
-            *(_dry_run(turn, write.body) for write in action.writes),
+            *(_dry_run(turn, write) for write in action.writes),
             *(_askable(turn, check, senses) for check in action.checks),
         ),
         senses.prober.ask_once(action.baseline),
@@ -152,10 +156,13 @@ async def _askable(turn: Turn, check: Check, senses: Senses) -> Refusal | None:
     return None
 
 
-async def _dry_run(turn: Turn, body: dict[str, Any]) -> Refusal | None:
+async def _dry_run(turn: Turn, delivery: ApplyTemplate) -> Refusal | None:
+    body = delivery.body
     resource = WORKLOADS[body["apiVersion"], body["kind"]]
     try:
-        await turn.cluster.apply(resource, body, manager=MANAGER_DELIVERY, dry_run=True)
+        await turn.cluster.apply(
+            resource, body, manager=MANAGER_DELIVERY, force=delivery.force, dry_run=True
+        )
     except ApiError as error:
         found = refusal(error, f"{resource.kind} {body['metadata']['name']}")
         denied = found.reason is not Reason.DELIVERY_CONFLICT

@@ -93,8 +93,9 @@ class Observer:
         found = await asyncio.gather(*(self._content(turn, ref) for ref in wanted))
         seen = replace(seen, config_maps={view.name: view for view in found if view is not None})
         missing = [ref for ref, view in zip(wanted, found, strict=True) if view is None]
-        if needs.fallback and seen.status.stable in missing:
-            seen = replace(seen, fallback=await self._revision(turn, seen.status.stable.revision))
+        source = reading.source(seen)
+        if source in missing:
+            seen = replace(seen, fallback=await self._revision(turn, source.revision))
         if turn.ended:
             seen = replace(seen, garbage=await unused_config_maps(turn, seen))
         return seen

@@ -31,7 +31,11 @@ def consistent(status: WorkflowStatus, generation: int) -> None:
     assert (ready.status == "False") == (stalled is not None)
     if stalled is not None:
         assert (stalled.reason, stalled.message) == (ready.reason, ready.message)
-    if status.phase in STOPPED:
+    if ConditionType.DRIFTED in told:
+        assert told[ConditionType.DRIFTED].status == "True"
+        assert ready.status != "True"
+        assert told[ConditionType.SERVING].status == "False"
+    elif status.phase in STOPPED:
         assert ready.status == "False"
     elif status.phase == Outcome.PROMOTED:
         assert ready.status == "True"

@@ -195,7 +195,7 @@ def resting(limit: int, *names: str, active: str, managed: bool = True) -> Obser
     )
     spec = toy.spec.model_copy(update={"active_revision": active, "revision_history_limit": limit})
     seen = replace(toy.observe(), spec=spec, status=status)
-    return replace(seen, known=known(*names, managed=managed), known_complete=True)
+    return replace(seen, known=known(*names, managed=managed), known_complete=True, workloads=())
 
 
 def deleted(seen: Observed) -> list[str]:

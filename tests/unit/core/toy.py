@@ -245,8 +245,9 @@ class Toy:
         names = [config_map_name(KEY.name, r.content_digest) for r in reading.contents(seen)]
         found = {n: self.config_maps[n] for n in names if n in self.config_maps}
         seen = replace(seen, config_maps=found)
-        if needs.fallback and status.stable is not None and not found:
-            return replace(seen, fallback=self.revisions.get(status.stable.revision))
+        source = reading.source(seen)
+        if source and config_map_name(KEY.name, source.content_digest) not in found:
+            return replace(seen, fallback=self.revisions.get(source.revision))
         return seen
 
     # The cluster

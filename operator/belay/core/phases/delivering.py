@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from belay.api.status import Rollout
-from belay.api.words import Phase, Stage
+from belay.api.words import Phase, Stage, Trigger
 from belay.core import ending, moves, proof
 from belay.core.decision import Decision
 from belay.core.gates import delivery_of
@@ -28,10 +28,11 @@ def delivering(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     until = proof.deadline(seen, rollout, Stage.GATE)
     if missing and until is not None and now >= until:
         return ending.unproven(seen, now, rollout, taken_out(missing[0]))
-    if missing:
+    if missing or rollout.trigger is Trigger.ADOPTION:
         content = missing_content(seen, now, rollout, delivery)
         if content is not None:
             return content
+    if missing:
         actions = [deliver(w, delivery) for w in missing]
         return moves.stay(seen, now, rollout, *actions, until=rollout.deadline)
     return _rolling(seen, now, rollout, until)

@@ -4,13 +4,16 @@ from datetime import datetime
 
 from belay.api.duration import seconds
 from belay.api.status import Rollout
-from belay.api.words import Outcome, Phase, Reason, Stage
+from belay.api.words import Outcome, Phase, Reason, Stage, Trigger
 from belay.api.workflow import OnInconclusive
 from belay.core import ending, moves, proof
+from belay.core.attempt import only_found
 from belay.core.decision import Decision
 from belay.core.observed import Observed
 from belay.core.phases.live import disturbed
 from belay.core.proof import Fault, Why
+
+_REASONS = {Trigger.ADOPTION: Reason.ADOPTED, Trigger.DRIFT: Reason.PUT_BACK}
 
 
 def observing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -61,7 +64,7 @@ def activate(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         targets=targets,
         evidence=proof.evidence(seen, moves.session(rollout)) or rollout.evidence,
     )
-    if not seconds(seen.spec.verification.window):
+    if not seconds(seen.spec.verification.window) or only_found(seen.spec, record):
         return promote(seen, now, record)
     return moves.go(seen, now, record, active=rollout.to, active_revision=rollout.to.revision)
 
@@ -69,9 +72,10 @@ def activate(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 def promote(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     """Proven: stable moves, in the write that ends the rollout."""
     only = not seen.spec.verification.checks
+    usual = Reason.AVAILABILITY_ONLY if only else Reason.PROMOTED
     record = rollout.model_copy(
         update={
-            "reason": Reason.AVAILABILITY_ONLY if only else Reason.PROMOTED,
+            "reason": _REASONS.get(rollout.trigger, usual),
             "evidence": proof.evidence(seen, moves.session(rollout)) or rollout.evidence,
         }
     )

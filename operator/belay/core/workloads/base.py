@@ -58,6 +58,8 @@ class Carried:
     revision: str
     sources: frozenset[tuple[str, str, str, str]]
     """(kind, object, key, path) of each file in the projected volume."""
+    mounted: bool = True
+    """A container has the volume mounted."""
 
 
 @dataclass(frozen=True, slots=True)

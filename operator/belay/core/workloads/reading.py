@@ -100,7 +100,8 @@ def read_carried(template: Raw) -> Carried | None:
     if volume is None or annotations.get(ANNOTATION_CONTENT_DIGEST) != content:
         return None
     sources = frozenset(projected_files(volume))
-    return Carried(digest, content, annotations.get(ANNOTATION_REVISION, ""), sources)
+    mounted = mounted_container(template["spec"]) is not None
+    return Carried(digest, content, annotations.get(ANNOTATION_REVISION, ""), sources, mounted)
 
 
 def projected_files(volume: Mapping[str, Any]) -> Iterable[tuple[str, str, str, str]]:
