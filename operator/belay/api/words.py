@@ -62,6 +62,7 @@ class Reason(StrEnum):
     TARGET_NOT_FOUND = "TargetNotFound"
     PROGRESSING = "Progressing"
     SUSPENDED = "Suspended"
+    PROBING_SUSPENDED = "ProbingSuspended"
 
     # Good ends and milestones
     ROLLOUT_STARTED = "RolloutStarted"

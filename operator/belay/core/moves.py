@@ -5,8 +5,8 @@ from typing import Any
 
 from belay.api.duration import delta
 from belay.api.status import Rollout, WorkflowStatus
-from belay.api.words import ConditionType, Phase, Reason, Trigger
-from belay.core import conditions, milestones
+from belay.api.words import ConditionType, Phase, Reason, Stage, Trigger
+from belay.core import conditions, milestones, proof
 from belay.core.conditions import Say, Story
 from belay.core.decision import Action, Decision, DeletePreview
 from belay.core.delivery import Delivery, preview_name
@@ -24,6 +24,13 @@ _DOING = {
     Phase.VERIFYING: "is delivered and has its gate checks",
     Phase.OBSERVING: "is active and observed on real traffic",
 }
+
+_STAGES = {
+    Phase.PREVIEWING: Stage.PREVIEW,
+    Phase.VERIFYING: Stage.GATE,
+    Phase.OBSERVING: Stage.OBSERVATION,
+}
+"""Stages whose checks end the phase."""
 
 
 def session(rollout: Rollout) -> str:
@@ -90,6 +97,10 @@ def moving_story(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> St
             message = f"{new} was found running, and is proven where it runs: nothing is rolled"
         elif rollout.trigger is Trigger.DRIFT:
             message += f" again: {rollout.message}"
+    stage = _STAGES.get(rollout.phase)
+    if seen.lost_contact is not None and stage is not None and proof.unheard(seen, stage):
+        reason = Reason.PROBING_SUSPENDED
+        message = f"{message}; {seen.lost_contact.told}"
     if rollout.suspended_at is not None:
         reason = Reason.SUSPENDED
         message = (

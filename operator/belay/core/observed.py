@@ -8,6 +8,7 @@ from belay.api.revision import WorkflowRevisionSpec
 from belay.api.status import Baseline, RevisionRef, WorkflowStatus
 from belay.api.words import Reason
 from belay.api.workflow import WorkflowSpec
+from belay.core.contact import LostContact
 from belay.core.keys import Key
 from belay.core.pods import Pod
 from belay.core.probe import Tally
@@ -131,6 +132,8 @@ class Observed:
     tallies: tuple[Tally, ...] = ()
     session: str = ""
     """Session that the tallies belong to."""
+    lost_contact: LostContact | None = None
+    """Probing is suspended for all Workflows: what checks hear decides nothing."""
     looking_since: datetime | None = None
     """When this process began to look at this phase of this rollout."""
     dry_run: DryRun | None = None

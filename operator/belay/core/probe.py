@@ -91,6 +91,10 @@ class Tally:
     first_at: datetime | None = None
     failing_since: datetime | None = None
 
+    def anew(self) -> "Tally":
+        """The tally of the same probe without what it saw."""
+        return Tally(self.check, self.stage, self.pod, self.pod_uid, self.asked)
+
     def count(self, sample: Sample, verdict: Verdict) -> "Tally":
         """This tally after one more sample."""
         seen = replace(

@@ -9,7 +9,7 @@ from typing import Final
 from belay.api.check import Check
 from belay.api.duration import seconds, spoken
 from belay.api.status import Evidence, Rollout
-from belay.api.words import Reason, Stage, Verdict
+from belay.api.words import Phase, Reason, Stage, Verdict
 from belay.core import asking
 from belay.core.observed import Observed
 from belay.core.pods import Pod
@@ -49,6 +49,11 @@ class Why:
 
 def checks_at(seen: Observed, stage: Stage) -> list[Check]:
     return [c for c in seen.spec.verification.checks if stage in c.stages()]
+
+
+def unheard(seen: Observed, stage: Stage) -> bool:
+    """Whether checks are to decide, and probing is suspended."""
+    return seen.lost_contact is not None and bool(checks_at(seen, stage))
 
 
 def answering_pods(seen: Observed, check: Check, workloads: Iterable[WorkloadView]) -> list[Pod]:
@@ -94,6 +99,8 @@ def crash_loop(pods: Iterable[Pod]) -> Why | None:
 
 def wrong_answers(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod]) -> Why | None:
     """A streak of wrong answers that reached its check's threshold."""
+    if seen.lost_contact is not None:
+        return None
     for check in checks_at(seen, stage):
         for tally in _tallies(seen, check, session, pods):
             if tally.fails >= check.failure_threshold:
@@ -106,6 +113,8 @@ def wrong_answers(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod
 
 def passed(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod] | None = None) -> bool:
     """Whether every check of the stage passed often enough on every pod that it is asked of."""
+    if unheard(seen, stage):
+        return False
     for check in checks_at(seen, stage):
         asked = answering_pods(seen, check, seen.workloads) if pods is None else pods
         by_pod = {t.pod_uid: t for t in _tallies(seen, check, session, asked)}
@@ -118,6 +127,8 @@ def passed(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod] | Non
 
 def passed_over_time(seen: Observed, session: str) -> bool:
     """End of the window: a Pass for each check, and no streak of wrong answers going on."""
+    if unheard(seen, Stage.OBSERVATION):
+        return False
     pods = [p for w in seen.workloads for p in w.pods]
     for check in checks_at(seen, Stage.OBSERVATION):
         tallies = _tallies(seen, check, session, pods)
@@ -211,10 +222,14 @@ def evidence_period(seen: Observed, stage: Stage) -> timedelta:
 def deadline(
     seen: Observed, rollout: Rollout, stage: Stage, start_seconds: float = 0.0
 ) -> datetime | None:
-    """When a phase is over. A deadline that passed unwatched grants one fresh evidence period.
+    """When a phase is over; None while it may not end for want of contact.
+
+    A deadline that passed unwatched grants one fresh evidence period.
 
     `start_seconds` more are granted where pods have to start first.
     """
+    if unheard(seen, stage) and rollout.phase in (Phase.PREVIEWING, Phase.VERIFYING):
+        return None
     if rollout.deadline is None or seen.looking_since is None:
         return rollout.deadline
     if seen.looking_since <= rollout.phase_started_at + _WATCHED_FROM_THE_START:

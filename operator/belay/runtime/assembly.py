@@ -32,6 +32,7 @@ def make_reconciler(parts: Parts) -> Reconciler:
         parts.queue.add(key, reconciler.urgency(key))
 
     prober = Prober(asker, wake, now=_now, on_sample=parts.metrics.check)
+    parts.metrics.watch_contact(lambda: prober.lost_contact is not None)
     recorder = Recorder(parts.cluster, parts.config.election.identity)
     recorder.start()
     reconciler = Reconciler(parts, Senses(prober, credentials, trust, session), recorder)

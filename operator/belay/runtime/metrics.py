@@ -67,6 +67,10 @@ class Metrics:
         """Read the age of the watch at each scrape."""
         self._live("belay_watch_age_seconds", "Time since events and a list agreed.", age)
 
+    def watch_contact(self, lost: Callable[[], bool]) -> None:
+        """Read the breaker's state at each scrape."""
+        self._live("belay_probing_suspended", "1 while no check decides anything.", lost)
+
     def exposition(self) -> Iterator[bytes]:
         """The text format, in pieces that each take little time to make."""
         yield generate_latest(self.registry)

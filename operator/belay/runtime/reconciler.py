@@ -223,6 +223,7 @@ class Reconciler:
             known_complete=self._parts.revisions.listed.is_set(),
             tallies=prober.tallies(key),
             session=prober.session(key) or "",
+            lost_contact=prober.lost_contact,
             looking_since=self._look(key, status),
         )
 
@@ -231,7 +232,8 @@ class Reconciler:
         if rollout is None or rollout.outcome is not None:
             self._looks.pop(key, None)
             return None
-        at = f"{rollout.id}/{rollout.phase}/{rollout.suspended_at}"
+        back = self._senses.prober.times_back
+        at = f"{rollout.id}/{rollout.phase}/{rollout.suspended_at}/{back}"
         look = self._looks.get(key)
         if look is None or look.at != at:
             look = self._looks[key] = _Look(at, rollout.phase, self._now())

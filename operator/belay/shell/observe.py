@@ -9,6 +9,7 @@ from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY
 from belay.api.status import RevisionRef, WorkflowStatus
 from belay.api.workflow import Preview, WorkflowSpec, Workload
 from belay.core import reading
+from belay.core.contact import LostContact
 from belay.core.delivery import config_map_name
 from belay.core.keys import Key
 from belay.core.observed import (
@@ -49,6 +50,7 @@ class Watched:
     known_complete: bool = False
     tallies: tuple[Tally, ...] = ()
     session: str = ""
+    lost_contact: LostContact | None = None
     looking_since: datetime | None = None
 
 
@@ -117,6 +119,7 @@ class Observer:
             known_complete=watched.known_complete,
             tallies=watched.tallies,
             session=watched.session,
+            lost_contact=watched.lost_contact,
             looking_since=watched.looking_since,
             dry_run=turn.dry_run,
             failure=turn.failure,

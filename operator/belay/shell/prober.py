@@ -13,8 +13,10 @@ from typing import Final
 
 from belay.api.duration import seconds
 from belay.api.words import Verdict
+from belay.core.contact import LostContact
 from belay.core.keys import Key
 from belay.core.probe import Answer, Probe, ProbePlan, Sample, Tally, judge
+from belay.shell.contact import Contact
 from belay.shell.turns import Turns
 
 ANSWERED_LATELY: Final = 10.0
@@ -123,6 +125,7 @@ class Prober:
         self._now = now
         self._clock = clock
         self._on_sample = on_sample
+        self._contact = Contact()
         self._sessions: dict[Key, _Session] = {}
         self._lanes: set[Turns] = set()
         self._right = _LastRight()
@@ -154,6 +157,18 @@ class Prober:
         session = self._sessions.pop(key, None)
         if session is not None:
             session.stop()
+            self._contact.forget(key)
+            self._turn_contact()
+
+    @property
+    def lost_contact(self) -> LostContact | None:
+        """Why probing is suspended for all Workflows, where it is."""
+        return self._contact.suspended
+
+    @property
+    def times_back(self) -> int:
+        """How often contact came back; each time, evidence is gathered anew."""
+        return self._contact.times_back
 
     def tallies(self, key: Key) -> tuple[Tally, ...]:
         """What the running probes of a Workflow saw so far, in the order of the plan."""
@@ -185,6 +200,7 @@ class Prober:
 
     async def close(self) -> None:
         """Stop all probes and wait for their tasks to end."""
+        self._contact = Contact()
         for key in tuple(self._sessions):
             self.forget(key)
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -235,9 +251,12 @@ class Prober:
 
     def _take(self, key: Key, session: _Session, asking: _Asking, sample: Sample) -> None:
         probe = asking.probe
+        self._note_contact(key, session, sample)
         lately = self._clock() - ANSWERED_LATELY
         another = self._right.of_another(probe, max(lately, asking.silent_since or lately))
         verdict = judge(sample, ready=probe.ready, another_answered=another)
+        if self.lost_contact is not None:
+            verdict = Verdict.INCONCLUSIVE
         before = asking.decided
         asking.tally = asking.tally.count(sample, verdict)
         if self._on_sample is not None:
@@ -245,6 +264,28 @@ class Prober:
         if asking.decided is not before and session.waking is None:
             loop = asyncio.get_running_loop()
             session.waking = loop.call_later(WAKE_AFTER, self._wake_up, key, session)
+
+    def _note_contact(self, key: Key, session: _Session, sample: Sample) -> None:
+        asked = session.asking.values()
+        if sample.answer in (Answer.RIGHT, Answer.WRONG):
+            self._contact.hear(key)
+        elif all(one.silent_since is not None and one.probe.ready for one in asked):
+            self._contact.lose(key, self._clock())
+        self._turn_contact()
+
+    def _turn_contact(self) -> None:
+        """Where probing is suspended or goes on, that is news to everyone."""
+        if not self._contact.turned(self._clock(), self._now()):
+            return
+        if self.lost_contact is not None:
+            _log.error("probing is suspended: %s", self.lost_contact.told)
+        else:
+            _log.warning("probing goes on: contact is back")
+            for session in self._sessions.values():
+                for one in session.asking.values():
+                    one.tally = one.tally.anew()
+        for key in self._sessions:
+            self._wake(key)
 
     def _wake_up(self, key: Key, session: _Session) -> None:
         session.waking = None

@@ -19,6 +19,7 @@ from belay.api.status import Baseline, WorkflowStatus
 from belay.api.words import ConditionType, Phase, Verdict
 from belay.api.workflow import WorkflowSpec
 from belay.core import reading
+from belay.core.contact import LostContact
 from belay.core.decide import decide, under_way
 from belay.core.decision import (
     Action,
@@ -95,6 +96,7 @@ class Toy:
         self.plan: ProbePlan | None = None
         self.tallies: dict[tuple[str, str], Tally] = {}
         self.looking: tuple[str, datetime] | None = None
+        self.lost_contact: LostContact | None = None
         self.dry_run: DryRun | None = None
         self.failure: Refusal | None = None
         self.decisions: list[Decision] = []
@@ -135,6 +137,17 @@ class Toy:
         raw = self.workloads[name]
         raw["spec"]["template"] = applied(raw["spec"]["template"], None)
         return self._touched(raw, "kubectl-rollout")
+
+    def lose_contact(self) -> "Toy":
+        """Half of all Workflows fall silent together."""
+        self.lost_contact = LostContact(self.now, lost=4, probed=6)
+        return self
+
+    def find_contact(self) -> "Toy":
+        """As the prober: what was seen so far counts no more."""
+        self.lost_contact, self.looking = None, None
+        self.tallies = {at: tally.anew() for at, tally in self.tallies.items()}
+        return self
 
     def _touched(self, raw: Raw, manager: str) -> "Toy":
         raw["metadata"]["generation"] += 1
@@ -231,6 +244,7 @@ class Toy:
             known_complete=True,
             tallies=tuple(self.tallies.values()),
             session=self.plan.session if self.plan else "",
+            lost_contact=self.lost_contact,
             looking_since=self._look(status),
             dry_run=self.dry_run,
             failure=self.failure,

@@ -33,6 +33,8 @@ def observing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     if now >= over and _proven(seen, session):
         return promote(seen, now, rollout)
     probes = proof.plan(seen, Stage.OBSERVATION, session)
+    if proof.unheard(seen, Stage.OBSERVATION):
+        return moves.stay(seen, now, rollout, probes=probes)
     if now < over:
         return moves.stay(seen, now, rollout, probes=probes, until=over)
     patience = max(over, seen.looking_since or over)
