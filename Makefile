@@ -35,6 +35,10 @@ test: $(READY) ## Run every test; CLUSTER=local|control-plane|kind|existing WORK
 test-full: $(READY) ## The same, with the whole of the matrices that `test` samples
 	@$(PYTEST) --full
 
+.PHONY: bench
+bench: $(READY) ## Measure the budgets against the floor of the same run (Linux, root)
+	@$(BIN)/python -m tests.bench $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## Check style, types, layers, and that crds/ is what the models say
 	@$(BIN)/ruff check

@@ -21,6 +21,7 @@ from belay.api.names import (
     ANNOTATION_CONTENT_DIGEST,
     ANNOTATION_WORKFLOW,
     LABEL_PREVIEW,
+    POINTER_SUFFIX,
 )
 from belay.api.revision import Format
 from belay.api.words import Outcome
@@ -107,14 +108,21 @@ class Scene:
         digest = next(d for d, name in self._digests.items() if name == revision)
         self.kubelet.lives[digest] = Life(**life)
 
-    def workflow(self, revision: str, targets: tuple[str, ...] = ("triage",), **spec: Any) -> None:
-        """Somebody makes the Workflow."""
+    def workflow(
+        self,
+        revision: str,
+        targets: tuple[str, ...] = ("triage",),
+        in_place: tuple[str, ...] = (),
+        **spec: Any,
+    ) -> None:
+        """Somebody makes the Workflow; the targets named by `in_place` watch the pointer."""
+        self.kubelet.watching |= set(in_place)
         verification = {"checks": [CHECK], "window": "20s", **spec.pop("verification", {})}
         body = {
             "metadata": {"name": WORKFLOW},
             "spec": {
                 "activeRevision": revision,
-                "target": {"workloads": [{"kind": "Deployment", "name": t} for t in targets]},
+                "target": {"workloads": [_target(t, t in in_place) for t in targets]},
                 "verification": verification,
                 **spec,
             },
@@ -192,7 +200,7 @@ class Scene:
         for pod in self.server.view(PODS, NAMESPACE):
             preview = "preview" if LABEL_PREVIEW in pod["metadata"]["labels"] else ""
             place = preview or pod["metadata"]["labels"]["app"]
-            digest = pod["metadata"].get("annotations", {}).get(ANNOTATION_CONTENT_DIGEST)
+            digest = self.kubelet.content(pod)
             content = self._digests.get(digest, "?") if digest else "its own template"
             state = "" if ready(pod) else ", not ready"
             found[f"{place}: {content}{state}"] = found.get(f"{place}: {content}{state}", 0) + 1
@@ -200,10 +208,17 @@ class Scene:
 
     def kept(self) -> list[str]:
         """Contents whose ConfigMaps are kept."""
-        maps = self.server.list(CONFIG_MAPS, NAMESPACE)
+        maps = [m for m in self.server.list(CONFIG_MAPS, NAMESPACE) if m.get("immutable")]
         return [
             self._digests[m["metadata"]["annotations"][ANNOTATION_CONTENT_DIGEST]] for m in maps
         ]
+
+    def pointed(self) -> str | None:
+        """The content that the pointer of workloads updated in place names; None without one."""
+        for found in self.server.list(CONFIG_MAPS, NAMESPACE):
+            if found["metadata"]["name"].endswith(POINTER_SUFFIX):
+                return self._digests[found["metadata"]["annotations"][ANNOTATION_CONTENT_DIGEST]]
+        return None
 
     def named(self, digests: set[str]) -> set[str]:
         """Names under which these contents were published first."""
@@ -221,6 +236,11 @@ class Scene:
             self._waiting.remove(waiting)
             if not waiting[1].done():
                 waiting[1].set_result(None)
+
+
+def _target(name: str, in_place: bool) -> Object:
+    more = {"update": "InPlace", "reports": {"port": 8080}} if in_place else {}
+    return {"kind": "Deployment", "name": name, **more}
 
 
 def _annotate(body: Object, name: str, value: str) -> None:

@@ -11,7 +11,7 @@ from tests.scenario.api import Call
 from tests.scenario.shapes import CRDS, Object
 from tests.unit.shell.virtual_time import clock
 
-from belay.api.names import ANNOTATION_REVISION
+from belay.api.names import ANNOTATION_REVISION, POINTER_SUFFIX
 from belay.shell.errors import NotFound
 from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, REVISIONS, WORKFLOWS
 
@@ -55,10 +55,10 @@ def _told(call: Call) -> tuple[str, str] | None:
     match call.verb, call.resource:
         case "patch", r if r == WORKFLOWS:
             return "Belay", f"status: {_status(call.body or {})}{failed}"
+        case "patch", r if call.dry_run:
+            return "Belay", f"asks the server whether {r.kind} {call.name} may change{failed}"
         case "patch", r if r == CONFIG_MAPS:
-            return "Belay", f"keeps the content in ConfigMap {call.name}{failed}"
-        case "patch", r if r == DEPLOYMENTS and call.dry_run:
-            return "Belay", f"asks the server whether Deployment {call.name} may change{failed}"
+            return "Belay", f"{_kept(call)} ConfigMap {call.name}{failed}"
         case "patch", r if r == DEPLOYMENTS:
             return "Belay", f"{_delivered(call.body or {})} Deployment {call.name}{failed}"
         case "create", r if r == PODS:
@@ -84,6 +84,14 @@ def _delivered(body: Object) -> str:
         return "withdraws its fields from"
     revision = body["spec"]["template"]["metadata"]["annotations"][ANNOTATION_REVISION]
     return f"delivers the content of {revision} to"
+
+
+def _kept(call: Call) -> str:
+    if not str(call.name).endswith(POINTER_SUFFIX):
+        return "keeps the content in"
+    assert call.body is not None
+    revision = call.body["metadata"]["annotations"][ANNOTATION_REVISION]
+    return f"points to the content of {revision} by"
 
 
 def table(workflow: Object) -> list[str]:

@@ -11,6 +11,7 @@ from belay.api.model import (
     ApiModel,
     LabelName,
     ObjectName,
+    UrlPath,
     cel,
     list_map,
     matches,
@@ -25,7 +26,6 @@ MAX_BODY: Final = 4096
 
 _HEADER_NAME: Final = r"^[-!#$%&'*+.^_`|~0-9A-Za-z]+$"
 _HEADER_VALUE: Final = r"^[^\x00-\x08\x0a-\x1f\x7f]*$"
-_PATH: Final = r"^/[!\x22$-~]*$"
 
 
 class Method(StrEnum):
@@ -137,19 +137,7 @@ class HttpCheck(ApiModel):
     """How the pod's certificate is verified; for the scheme HTTPS."""
     method: Method = Method.GET
     """Method of the request."""
-    path: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=2048,
-            pattern=_PATH,
-            json_schema_extra=matches(
-                _PATH,
-                "begin the path with a slash, and write spaces, # and other than ASCII characters "
-                "percent-encoded, such as /v1/health?full=1",
-            ),
-        ),
-    ] = "/"
+    path: UrlPath = "/"
     """Path and query of the request; starts with a slash."""
     headers: Annotated[list[Header], Field(max_length=16, json_schema_extra=list_map("name"))] = []
     """Request headers."""

@@ -53,6 +53,22 @@ def list_map(*keys: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
+_URL_PATH: Final = r"^/[!\x22$-~]*$"
+UrlPath = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=2048,
+        pattern=_URL_PATH,
+        json_schema_extra=matches(
+            _URL_PATH,
+            "begin the path with a slash, and write spaces, # and other than ASCII characters "
+            "percent-encoded, such as /v1/health?full=1",
+        ),
+    ),
+]
+"""Path and query of a request."""
+
 ATOMIC: Final[dict[str, Any]] = {"x-kubernetes-list-type": "atomic"}
 SET: Final[dict[str, Any]] = {"x-kubernetes-list-type": "set"}
 

@@ -26,6 +26,8 @@ MANAGER_STATUS: Final = "belay-status"
 VOLUME: Final = "belay"
 """The one projected volume that a delivery adds to a pod template."""
 POINTER_FILE: Final = "current.json"
+POINTER_SUFFIX: Final = "-current"
+"""Of the name of the ConfigMap that workloads updated in place watch."""
 DEFAULT_MOUNT_PATH: Final = "/etc/belay"
 CREDENTIALS_SECRET_TYPE: Final = "belay.dev/check-credentials"  # noqa: S105
 CREDENTIALS_ROLE: Final = "belay-check-credentials"

@@ -95,6 +95,7 @@ class Reason(StrEnum):
     CRASH_LOOP = "CrashLoop"
     NOT_READY = "NotReady"
     CONTAINER_RESTARTED = "ContainerRestarted"
+    WRONG_CONTENT = "WrongContent"
 
     # Trouble around it: not quarantined
     ENVIRONMENT_CONFIGURATION = "EnvironmentConfiguration"

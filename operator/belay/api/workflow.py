@@ -18,6 +18,7 @@ from belay.api.model import (
     validations,
 )
 from belay.api.names import DEFAULT_MOUNT_PATH
+from belay.api.reports import Reports
 
 # Every segment holds a character that is no dot: so neither `.` nor `..` nor nothing is one.
 _MOUNT_PATH: Final = r"^(/[-A-Za-z0-9_.]*[-A-Za-z0-9_][-A-Za-z0-9_.]*)+$"
@@ -46,6 +47,8 @@ class Update(StrEnum):
 
     ROLLING = "Rolling"
     """The pod template changes, and Kubernetes rolls the pods."""
+    IN_PLACE = "InPlace"
+    """The ConfigMap `<workflow>-current` changes, and the application takes it up as it runs."""
 
 
 class Preview(StrEnum):
@@ -83,6 +86,20 @@ class Workload(ApiModel):
     Its owner consents by the annotation belay.dev/workflow, with the name of the Workflow.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "self.update != 'InPlace' || has(self.reports)",
+                "update: InPlace needs to know what each pod runs: set reports, such as "
+                "reports: {port: 8080, path: /current}",
+            ),
+            cel(
+                "self.update == 'InPlace' || !has(self.reports)",
+                "reports is for update: InPlace only: leave it out",
+            ),
+        )
+    )
+
     api_version: TargetApiVersion = TargetApiVersion.APPS
     """API version of the workload."""
     kind: TargetKind
@@ -95,6 +112,8 @@ class Workload(ApiModel):
     """
     update: Update = Update.ROLLING
     """How a new revision reaches the pods."""
+    reports: Reports | None = None
+    """Where each pod tells which content it runs. Required for update: InPlace."""
 
 
 class Target(ApiModel):
@@ -136,8 +155,10 @@ class Target(ApiModel):
 class Verification(ApiModel):
     """How a revision is proven healthy."""
 
-    preview: Preview = Preview.POD
-    """Where the revision is tried before anything live is touched."""
+    preview: Preview | None = None
+    """Where the revision is tried before anything live is touched. By default Pod where all
+    workloads have update: Rolling, else None.
+    """
     checks: Annotated[list[Check], Field(max_length=16, json_schema_extra=list_map("name"))] = []
     """Checks. With none, the availability of the workload is the proof."""
     window: Annotated[Duration, Field(json_schema_extra=bounds("0s", "24h"))] = "1m"
@@ -185,3 +206,14 @@ class WorkflowSpec(ApiModel):
     """Revisions to keep of those that Belay's importer made (label belay.dev/managed). All others
     belong to whoever made them.
     """
+
+    @property
+    def default_preview(self) -> Preview:
+        """Where a revision is tried first, unless it is told."""
+        rolling = all(w.update is Update.ROLLING for w in self.target.workloads)
+        return Preview.POD if rolling else Preview.NONE
+
+    @property
+    def preview(self) -> Preview:
+        """Where a revision is tried first."""
+        return self.verification.preview or self.default_preview

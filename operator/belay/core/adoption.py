@@ -12,6 +12,7 @@ from belay.core.delivery import Delivery, config_map_name
 from belay.core.gates import consents
 from belay.core.observed import Observed, RevisionView
 from belay.core.workloads import Carried
+from belay.core.workloads.pointer import pointer_name
 
 _KEY_REFS = {"secret": "secret_key_ref", "configMap": "config_map_key_ref"}
 
@@ -45,9 +46,9 @@ def found(seen: Observed) -> RevisionRef | None:
 
 def _read(carried: Carried, workflow: str) -> RevisionRef | None:
     """The revision, as far as a pod template tells it; None where that is not all ours."""
-    name = config_map_name(workflow, carried.content_digest)
+    content = {config_map_name(workflow, carried.content_digest), pointer_name(workflow)}
     keys = {
-        key for kind, source, key, _ in carried.sources if (kind, source) == ("configMap", name)
+        key for kind, source, key, _ in carried.sources if kind == "configMap" and source in content
     }
     form = next((f for f in (Format.JSON, Format.YAML) if f.file_name in keys), None)
     if form is None:
@@ -59,16 +60,16 @@ def _read(carried: Carried, workflow: str) -> RevisionRef | None:
             content_digest=carried.content_digest,
             uid="",
             format=form,
-            bindings=list(_bindings(carried, name)),
+            bindings=list(_bindings(carried, content)),
         )
     except ValueError:
         return None
 
 
-def _bindings(carried: Carried, content: str) -> Iterable[Binding]:
+def _bindings(carried: Carried, content: set[str]) -> Iterable[Binding]:
     pointer = f"metadata.annotations['{ANNOTATION_CURRENT}']"
     for kind, source, key, path in sorted(carried.sources):
-        if source == content or (key, path) == (pointer, POINTER_FILE):
+        if source in content or (key, path) == (pointer, POINTER_FILE):
             continue
         reference = {_KEY_REFS.get(kind, kind): KeyRef(name=source, key=key)}
         yield Binding.model_validate({"name": path.rpartition("/")[2], **reference})

@@ -19,6 +19,8 @@ def attempt_digest(spec: WorkflowSpec, digest: str) -> str:
         tried[part] = value.model_dump(
             mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
         )
+    if spec.preview is spec.default_preview:
+        tried["verification"].pop("preview", None)
     return fingerprint(tried)
 
 

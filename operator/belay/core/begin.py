@@ -42,7 +42,13 @@ def begin(
         delivered=not aside or strays,
         inherited=found or _inherited(seen),
         targets=[
-            TargetRecord(kind=w.kind.kind, name=w.name, uid=w.uid, template_hash=w.template_hash)
+            TargetRecord(
+                kind=w.kind.kind,
+                name=w.name,
+                uid=w.uid,
+                template_hash=w.template_hash,
+                restarts=sum(p.total_restarts for p in w.pods) if w.in_place else 0,
+            )
             for w in seen.workloads
         ],
         baseline=list(seen.dry_run.baseline) if seen.dry_run and not strays else [],

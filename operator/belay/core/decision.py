@@ -28,7 +28,7 @@ class ApplyTemplate:
 class TryDelivery:
     """Dry-run the delivery on the server, and ask the live pods the baseline."""
 
-    writes: tuple[ApplyTemplate, ...]
+    writes: tuple["ApplyTemplate | WritePointer", ...]
     checks: tuple[Check, ...]
     """Checks whose credentials must be there."""
     baseline: ProbePlan
@@ -84,10 +84,24 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class WritePointer:
+    """Apply the ConfigMap that workloads updated in place watch."""
+
+    body: dict[str, Any]
+    force: bool = False
+    """Take back what was edited by hand."""
+
+    @property
+    def told(self) -> str:
+        return f"pointing ConfigMap {self.body['metadata']['name']} to the content"
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteConfigMap:
-    """Delete a delivered ConfigMap that nothing needs."""
+    """Delete a delivered ConfigMap that nothing needs, or the pointer of a withdrawn delivery."""
 
     name: str
+    uid: str | None = None
 
     @property
     def told(self) -> str:
@@ -113,6 +127,7 @@ Action = (
     | DeletePreview
     | ApplyTemplate
     | DeletePod
+    | WritePointer
     | DeleteConfigMap
     | DeleteRevision
 )

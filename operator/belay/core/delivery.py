@@ -18,7 +18,8 @@ from belay.api.names import (
 from belay.api.revision import Binding
 from belay.api.status import RevisionRef
 from belay.core.keys import Key
-from belay.core.workloads import WorkloadView
+from belay.core.workloads import PointerView, WorkloadView
+from belay.core.workloads.pointer import pointed_file, pointer_name
 from belay.core.workloads.reading import projected_files
 
 Body = dict[str, Any]
@@ -72,14 +73,17 @@ class Delivery:
         return {"name": VOLUME, "mountPath": self.mount_path, "readOnly": True}
 
     def arrived_at(self, workload: WorkloadView) -> bool:
-        """Whether the live template carries exactly this content."""
+        """Whether the workload carries exactly this content, by its template or its pointer."""
         carried = workload.carried
+        files = frozenset(projected_files(self.volume))
+        if workload.in_place:
+            files = frozenset({pointed_file(self.key.name, self.ref.format.file_name)})
         return (
             carried is not None
             and carried.content_digest == self.ref.content_digest
             and carried.digest == self.ref.digest
             and carried.mounted
-            and carried.sources == frozenset(projected_files(self.volume))
+            and carried.sources == files
         )
 
 
@@ -104,11 +108,27 @@ def pointer(ref: RevisionRef) -> str:
 
 def config_map(delivery: Delivery, content: str, owners: list[WorkloadView]) -> Body:
     """The immutable ConfigMap of one content, whole: an apply takes away what it leaves out."""
+    body = _delivered(delivery.config_map, delivery, owners)
+    return {**body, "immutable": True, "data": {delivery.ref.format.file_name: content}}
+
+
+def pointer_map(
+    delivery: Delivery, content: str, owners: list[WorkloadView], there: PointerView | None
+) -> Body:
+    """The ConfigMap that workloads updated in place watch: pointer and definition in one write."""
+    body = _delivered(pointer_name(delivery.key.name), delivery, owners)
+    if there is not None:
+        body["metadata"] |= {"uid": there.uid, "resourceVersion": there.version}
+    data = {POINTER_FILE: pointer(delivery.ref), delivery.ref.format.file_name: content}
+    return {**body, "data": data}
+
+
+def _delivered(name: str, delivery: Delivery, owners: list[WorkloadView]) -> Body:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": delivery.config_map,
+            "name": name,
             "namespace": delivery.key.namespace,
             "labels": {LABEL_WORKFLOW: delivery.key.name},
             "annotations": {
@@ -117,8 +137,6 @@ def config_map(delivery: Delivery, content: str, owners: list[WorkloadView]) -> 
             },
             "ownerReferences": [_owner_reference(w) for w in owners if w.found],
         },
-        "immutable": True,
-        "data": {delivery.ref.format.file_name: content},
     }
 
 

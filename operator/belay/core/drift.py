@@ -63,7 +63,7 @@ def found(seen: Observed) -> Drift | None:
         return None
     delivery, worst = delivery_of(seen, active), None
     for workload in seen.workloads:
-        carried, by = workload.carried, workload.changed_by or "somebody"
+        carried, by = workload.carried, workload.moved_by or "somebody"
         if not workload.found:
             return Drift(How.GONE, f"{workload.told} is gone")
         if delivery.arrived_at(workload):

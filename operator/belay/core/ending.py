@@ -23,7 +23,13 @@ _UNASKED = (Trigger.ADOPTION, Trigger.DRIFT)
 MOST_WORDS = 1024
 """Characters of a reason to give up; kubelet and admission may say more."""
 REVISIONS_FAULT = frozenset(
-    {Reason.CHECK_FAILED, Reason.CRASH_LOOP, Reason.NOT_READY, Reason.CONTAINER_RESTARTED}
+    {
+        Reason.CHECK_FAILED,
+        Reason.CRASH_LOOP,
+        Reason.NOT_READY,
+        Reason.CONTAINER_RESTARTED,
+        Reason.WRONG_CONTENT,
+    }
 )
 _RUNBOOK = "docs/operations.md"
 

@@ -4,9 +4,9 @@ Nothing has been touched yet, and no deadline runs.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from belay.api.names import ANNOTATION_WORKFLOW, VOLUME
+from belay.api.names import ANNOTATION_WORKFLOW, LABEL_WORKFLOW, VOLUME
 from belay.api.status import RevisionRef
 from belay.api.words import Reason, Stage
 from belay.api.workflow import Preview
@@ -15,8 +15,10 @@ from belay.core.attempt import attempt_digest
 from belay.core.decision import TryDelivery
 from belay.core.delivery import Delivery, config_map_name
 from belay.core.observed import DamagedRevision, Observed, RevisionView
+from belay.core.pods import declared_ports
+from belay.core.probe import BASELINE
 from belay.core.workloads import WorkloadView
-from belay.core.writing import deliver
+from belay.core.writing import deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,12 @@ def gate(seen: Observed, *, released: bool) -> Gate:
         return Same(active, active.model_copy(update=update))
     attempt = attempt_digest(seen.spec, revision.spec.digest)
     quarantined = None if released else _quarantined(seen, attempt, revision)
-    refusal = quarantined or _checks_invalid(seen) or _preview_impossible(seen)
+    refusal = (
+        quarantined
+        or _bindings_impossible(seen, revision)
+        or _checks_invalid(seen)
+        or _preview_impossible(seen)
+    )
     if refusal is not None:
         return refusal
     if seen.dry_run is None:
@@ -114,14 +121,18 @@ def delivery_of(seen: Observed, ref: RevisionRef) -> Delivery:
 
 
 def previewed(seen: Observed) -> bool:
-    return seen.spec.verification.preview is Preview.POD
+    return seen.spec.preview is Preview.POD
 
 
 def preview_workload(seen: Observed) -> WorkloadView:
-    """The workload whose template the preview pod copies: the first that its checks can ask."""
+    """The workload whose template the preview pod copies: the first that its checks can ask.
+
+    One that is updated in place has nowhere in its template to put a revision.
+    """
     checks = proof.checks_at(seen, Stage.PREVIEW)
-    fitting = (w for w in seen.workloads if checks and all(asking.declares(w, c) for c in checks))
-    return next(fitting, seen.workloads[0])
+    able = [w for w in seen.workloads if not w.in_place] or list(seen.workloads)
+    fitting = (w for w in able if checks and all(asking.declares(w, c) for c in checks))
+    return next(fitting, able[0])
 
 
 def consents(seen: Observed, workload: WorkloadView) -> bool:
@@ -216,6 +227,8 @@ def _ambiguous(seen: Observed, workload: WorkloadView) -> Refuse | None:
 
 def _mount_not_allowed(seen: Observed, workload: WorkloadView) -> Refuse | None:
     path = seen.spec.target.mount_path
+    if workload.in_place:
+        return None
     if any(path == root or path.startswith(root + "/") for root in seen.allowed_mounts):
         return _mount_taken(workload, path)
     roots = ", ".join(seen.allowed_mounts)
@@ -237,12 +250,42 @@ def _mount_taken(workload: WorkloadView, path: str) -> Refuse | None:
     return None
 
 
+def _foreign_pointer(seen: Observed, workload: WorkloadView) -> Refuse | None:
+    pointer = workload.pointer
+    if pointer is None or pointer.ours:
+        return None
+    message = (
+        f"ConfigMap {pointer.name}, which {workload.told} is to watch, is there and was not made "
+        f"by Belay (it has no label {LABEL_WORKFLOW}={seen.key.name}). Nothing is overwritten: "
+        "rename or delete it"
+    )
+    return Refuse(Reason.DELIVERY_CONFLICT, message)
+
+
+def _report_undeclared(seen: Observed, workload: WorkloadView) -> Refuse | None:
+    if workload.reports is None:
+        return None
+    assert workload.raw is not None  # noqa: S101
+    spec = workload.kind.template(workload.raw)["spec"]
+    if str(workload.reports.port) in declared_ports(spec, workload.container):
+        return None
+    index = [w.name for w in seen.spec.target.workloads].index(workload.name)
+    message = (
+        f"port {workload.reports.port} of spec.target.workloads[{index}].reports is not declared "
+        f"by the container of {workload.told}. Declare it under ports in the pod template, or "
+        "correct reports.port"
+    )
+    return Refuse(Reason.CHECK_INVALID, message)
+
+
 _OF_WORKLOADS: tuple[Callable[[Observed, WorkloadView], Wait | Refuse | None], ...] = (
     _missing,
     _not_consenting,
     _unsupported,
     _ambiguous,
     _mount_not_allowed,
+    _foreign_pointer,
+    _report_undeclared,
 )
 
 
@@ -266,13 +309,27 @@ def retry_command(seen: Observed) -> str:
     )
 
 
+def _bindings_impossible(seen: Observed, revision: RevisionView) -> Refuse | None:
+    watching = next((w for w in seen.workloads if w.in_place), None)
+    if watching is None or not revision.spec.bindings:
+        return None
+    message = (
+        f"{revision.spec.revision} has bindings, which only new pods can mount, and "
+        f"{watching.told} is updated in place. Publish it without bindings, or deliver it to a "
+        "workload with update: Rolling"
+    )
+    return Refuse(Reason.TARGET_UNSUPPORTED, message)
+
+
 def _preview_impossible(seen: Observed) -> Refuse | None:
     if not previewed(seen):
         return None
     workload = preview_workload(seen)
     assert workload.raw is not None  # noqa: S101
     why = workload.kind.no_preview(workload.raw)
-    if workload.kind.template(workload.raw)["spec"].get("hostNetwork"):
+    if workload.in_place:
+        why = "it is updated in place, so its template has no place for a revision"
+    elif workload.kind.template(workload.raw)["spec"].get("hostNetwork"):
         why = "its pods use the host's network, where two would want the same ports"
     elif workload.single_claims:
         why = f"it mounts the ReadWriteOncePod claim {workload.single_claims[0]}"
@@ -296,6 +353,7 @@ def _checks_invalid(seen: Observed) -> Refuse | None:
 
 def _try(seen: Observed, revision: RevisionView) -> TryDelivery:
     delivery = delivery_of(seen, revision.ref)
-    writes = tuple(deliver(w, delivery) for w in seen.workloads)
+    writes = tuple(deliveries(seen, delivery, seen.workloads, revision.content))
     checks = tuple(seen.spec.verification.checks)
-    return TryDelivery(writes, checks, proof.plan(seen, Stage.GATE, "baseline"))
+    running = replace(seen, workloads=tuple(w for w in seen.workloads if w.carried is not None))
+    return TryDelivery(writes, checks, proof.plan(running, Stage.GATE, BASELINE))

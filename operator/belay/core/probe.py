@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 
 from belay.api.check import Check
 from belay.api.words import Stage, Verdict
@@ -30,6 +30,20 @@ class Sample:
     at: datetime
 
 
+BASELINE: Final = "baseline"
+"""Session of what the live pods are asked before anything is touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a pod has to say of the content that it runs."""
+
+    pointer: str
+    """Where in the answer, as a JSON pointer."""
+    wanted: str
+    """The contentDigest that is right."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One check, asked of one pod again and again."""
@@ -48,6 +62,12 @@ class Probe:
     """Number of the container port to dial; None when the check's port is not declared there."""
     ready: bool
     """kubelet's view of the pod."""
+    report: Report | None = None
+    """The pod is asked what it runs; the answer is right where it is this content."""
+    since: str = ""
+    """What makes the pod's earlier answers count no more, such as its restarts."""
+    eager: bool = False
+    """Asked at once again after a wrong answer; the pauses grow to the check's period."""
 
     @property
     def asked(self) -> str:
@@ -90,6 +110,7 @@ class Tally:
     last_verdict: Verdict | None = None
     first_at: datetime | None = None
     failing_since: datetime | None = None
+    passing_since: datetime | None = None
 
     def anew(self) -> "Tally":
         """The tally of the same probe without what it saw."""
@@ -107,11 +128,18 @@ class Tally:
         match verdict:
             case Verdict.PASS:
                 return replace(
-                    seen, passes=self.passes + 1, fails=0, passed_ever=True, failing_since=None
+                    seen,
+                    passes=self.passes + 1,
+                    fails=0,
+                    passed_ever=True,
+                    failing_since=None,
+                    passing_since=self.passing_since or sample.at,
                 )
             case Verdict.FAIL:
                 since = self.failing_since or sample.at
-                return replace(seen, passes=0, fails=self.fails + 1, failing_since=since)
+                return replace(
+                    seen, passes=0, fails=self.fails + 1, failing_since=since, passing_since=None
+                )
             case Verdict.INCONCLUSIVE:
                 return seen
             case _:

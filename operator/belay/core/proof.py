@@ -10,10 +10,11 @@ from belay.api.check import Check
 from belay.api.duration import seconds, spoken
 from belay.api.status import Evidence, Rollout
 from belay.api.words import Phase, Reason, Stage, Verdict
-from belay.core import asking
+from belay.core import asking, reports
 from belay.core.observed import Observed
-from belay.core.pods import Pod
+from belay.core.pods import CRASH_LOOP_RESTARTS, Pod
 from belay.core.probe import Answer, Probe, ProbePlan, Tally
+from belay.core.reports import REPORT
 from belay.core.workloads import WorkloadView
 
 MOST_EVIDENCE: Final = 32
@@ -52,8 +53,9 @@ def checks_at(seen: Observed, stage: Stage) -> list[Check]:
 
 
 def unheard(seen: Observed, stage: Stage) -> bool:
-    """Whether checks are to decide, and probing is suspended."""
-    return seen.lost_contact is not None and bool(checks_at(seen, stage))
+    """Whether checks or reports are to decide, and probing is suspended."""
+    asked = bool(checks_at(seen, stage)) or any(w.in_place for w in seen.workloads)
+    return seen.lost_contact is not None and asked
 
 
 def answering_pods(seen: Observed, check: Check, workloads: Iterable[WorkloadView]) -> list[Pod]:
@@ -67,21 +69,24 @@ def plan(
 ) -> ProbePlan:
     """All probes of a stage: of the given pods, or of each check's own.
 
-    A pod that was never ready is not asked yet; its start is judged by kubelet's view.
+    A pod that was never ready is not asked yet; its start is judged by kubelet's view. One that
+    has to report the wanted content is asked for that alone until it does.
     """
-    known = {t.pod_uid for t in seen.tallies if seen.session == session}
+    known = {t.pod_uid for t in seen.tallies if seen.session == session and t.check != REPORT}
+    elsewhere = {p.uid for p in reports.missing(seen, session)}
     probes = [
         _probe(seen, check, stage, pod)
         for check in checks_at(seen, stage)
         for pod in (answering_pods(seen, check, seen.workloads) if pods is None else pods)
-        if pod.ready or pod.uid in known
+        if (pod.ready or pod.uid in known) and pod.uid not in elsewhere
     ]
-    return ProbePlan(session, tuple(probes))
+    asked = reports.plan(seen, stage, session) if pods is None else []
+    return ProbePlan(session, (*asked, *probes))
 
 
 def failing(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod]) -> Why | None:
     """A failure that is certain already: a streak of wrong answers, or a crash loop."""
-    return crash_loop(pods) or wrong_answers(seen, stage, session, pods)
+    return crash_loop(_suspects(seen, pods)) or wrong_answers(seen, stage, session, pods)
 
 
 def crash_loop(pods: Iterable[Pod]) -> Why | None:
@@ -95,6 +100,18 @@ def crash_loop(pods: Iterable[Pod]) -> Why | None:
                 + (f", last with {pod.last_exit}" if pod.last_exit else ""),
             )
     return None
+
+
+def _suspects(seen: Observed, pods: Sequence[Pod]) -> list[Pod]:
+    """Pods whose restarts are this rollout's: those that were there before may have old ones."""
+    rollout = seen.status.rollout
+    before = {(t.kind, t.name): t.restarts for t in rollout.targets} if rollout else {}
+    cleared: set[str] = set()
+    for workload in (w for w in seen.workloads if w.in_place):
+        restarts = sum(p.total_restarts for p in workload.pods)
+        since = restarts - before.get((workload.kind.kind, workload.name), 0)
+        cleared |= {p.uid for p in workload.pods if p.ready or since < CRASH_LOOP_RESTARTS}
+    return [p for p in pods if p.uid not in cleared]
 
 
 def wrong_answers(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod]) -> Why | None:
@@ -228,7 +245,10 @@ def deadline(
 
     `start_seconds` more are granted where pods have to start first.
     """
-    if unheard(seen, stage) and rollout.phase in (Phase.PREVIEWING, Phase.VERIFYING):
+    hangs = {Phase.PREVIEWING, Phase.VERIFYING}
+    if any(w.in_place for w in seen.workloads):
+        hangs.add(Phase.DELIVERING)
+    if unheard(seen, stage) and rollout.phase in hangs:
         return None
     if rollout.deadline is None or seen.looking_since is None:
         return rollout.deadline
@@ -256,7 +276,7 @@ def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod) -> Probe:
 def _tallies(seen: Observed, check: Check, session: str, pods: Iterable[Pod]) -> list[Tally]:
     if seen.session != session:
         return []
-    uids = {p.uid for p in pods}
+    uids = {p.uid for p in pods} - {p.uid for p in reports.missing(seen, session)}
     return [t for t in seen.tallies if t.check == check.name and t.pod_uid in uids]
 
 

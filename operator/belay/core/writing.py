@@ -1,15 +1,34 @@
-"""How our fields reach a workload: the one place that chooses the kind of write."""
+"""How a content reaches the workloads: the one place that chooses the kind of write."""
 
-from belay.core.decision import ApplyTemplate
-from belay.core.delivery import Delivery, is_copied, template_patch, withdrawal
+from collections.abc import Sequence
+
+from belay.core.decision import Action, ApplyTemplate, DeleteConfigMap, WritePointer
+from belay.core.delivery import Delivery, is_copied, pointer_map, template_patch, withdrawal
+from belay.core.observed import Observed
 from belay.core.workloads import WorkloadView
 
 
-def deliver(workload: WorkloadView, delivery: Delivery) -> ApplyTemplate:
-    """What brings a content into the template."""
-    return ApplyTemplate(template_patch(workload, delivery), force=is_copied(workload))
+def deliveries(
+    seen: Observed, delivery: Delivery, workloads: Sequence[WorkloadView], content: str
+) -> list[ApplyTemplate | WritePointer]:
+    """What brings a content to these workloads: each template, and one pointer for all others."""
+    rolling = [w for w in workloads if not w.in_place]
+    writes: list[ApplyTemplate | WritePointer] = [
+        ApplyTemplate(template_patch(w, delivery), force=is_copied(w)) for w in rolling
+    ]
+    if len(rolling) < len(workloads):
+        watching = [w for w in seen.workloads if w.in_place]
+        there = next((w.pointer for w in watching if w.pointer is not None), None)
+        body = pointer_map(delivery, content, watching, there)
+        writes.append(WritePointer(body, force=there is not None and there.edited))
+    return writes
 
 
-def withdraw(workload: WorkloadView, namespace: str) -> ApplyTemplate:
-    """What gives the workload its own template back."""
-    return ApplyTemplate(withdrawal(workload, namespace))
+def withdrawals(seen: Observed) -> list[Action]:
+    """What gives the workloads back what they had: their own templates, and no pointer."""
+    rolling = [w for w in seen.workloads if w.carried is not None and not w.in_place]
+    pointers = {w.pointer.name: w.pointer for w in seen.workloads if w.pointer and w.pointer.ours}
+    return [
+        *(ApplyTemplate(withdrawal(w, seen.key.namespace)) for w in rolling),
+        *(DeleteConfigMap(p.name, p.uid) for p in pointers.values()),
+    ]

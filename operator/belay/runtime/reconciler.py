@@ -16,6 +16,7 @@ from belay.core.decide import decide, under_way
 from belay.core.decision import Decision
 from belay.core.keys import Key
 from belay.core.observed import KnownRevision, Observed
+from belay.core.reports import REPORT
 from belay.runtime.leader import Parts
 from belay.runtime.queue import Priority
 from belay.shell.act import Senses, act
@@ -97,7 +98,8 @@ class Reconciler:
 
     def urgency(self, key: Key) -> Priority:
         """Reverts, and what is about to become one, go before rollouts."""
-        failing = any(tally.fails for tally in self._senses.prober.tallies(key))
+        tallies = self._senses.prober.tallies(key)
+        failing = any(tally.fails for tally in tallies if tally.check != REPORT)
         look = self._looks.get(key)
         reverting = look is not None and look.phase is Phase.REVERTING
         return Priority.REVERT if failing or reverting else Priority.MOVING

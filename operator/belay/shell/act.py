@@ -24,6 +24,7 @@ from belay.core.decision import (
     DeleteRevision,
     EnsureConfigMap,
     TryDelivery,
+    WritePointer,
 )
 from belay.core.delivery import PREVIEW_GRACE
 from belay.core.observed import DryRun, Refusal
@@ -77,22 +78,26 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
             turn.dry_run = await _try(turn, action, senses)
         case EnsureConfigMap(body):
             return await _apply(turn, CONFIG_MAPS, body)
-        case ApplyTemplate(body, force):
-            resource = WORKLOADS[body["apiVersion"], body["kind"]]
-            return await _apply(turn, resource, body, force=force)
+        case ApplyTemplate(body, force) | WritePointer(body, force):
+            return await _apply(turn, _resource_of(body), body, force=force)
         case DeletePod(name, uid):
             await _gone(turn, PODS, name, uid=uid)
         case CreatePreview(body):
             return await _create_preview(turn, body)
         case DeletePreview(name):
             await _gone(turn, PODS, name, grace=PREVIEW_GRACE)
-        case DeleteConfigMap(name):
-            await _gone(turn, CONFIG_MAPS, name)
+        case DeleteConfigMap(name, uid):
+            await _gone(turn, CONFIG_MAPS, name, uid=uid)
         case DeleteRevision(name, uid):
             await _gone(turn, REVISIONS, name, uid=uid)
         case _:
             assert_never(action)
     return None
+
+
+def _resource_of(body: dict[str, Any]) -> Resource:
+    """Of a workload, or of the ConfigMap that workloads updated in place watch."""
+    return WORKLOADS.get((body["apiVersion"], body["kind"]), CONFIG_MAPS)
 
 
 async def _apply(
@@ -156,9 +161,9 @@ async def _askable(turn: Turn, check: Check, senses: Senses) -> Refusal | None:
     return None
 
 
-async def _dry_run(turn: Turn, delivery: ApplyTemplate) -> Refusal | None:
+async def _dry_run(turn: Turn, delivery: ApplyTemplate | WritePointer) -> Refusal | None:
     body = delivery.body
-    resource = WORKLOADS[body["apiVersion"], body["kind"]]
+    resource = _resource_of(body)
     try:
         await turn.cluster.apply(
             resource, body, manager=MANAGER_DELIVERY, force=delivery.force, dry_run=True

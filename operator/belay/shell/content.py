@@ -5,8 +5,10 @@ import hashlib
 
 from belay.api.names import ANNOTATION_REVISION, LABEL_WORKFLOW
 from belay.api.status import RevisionRef
+from belay.api.workflow import Update
 from belay.core.delivery import config_map_name
 from belay.core.observed import ConfigMapView, Observed
+from belay.core.workloads.pointer import pointer_name
 from belay.shell.cluster import Object
 from belay.shell.resources import CONFIG_MAPS, HISTORIES, JOBS, PODS
 from belay.shell.turn import Turn
@@ -32,6 +34,8 @@ async def unused_config_maps(turn: Turn, seen: Observed) -> tuple[str, ...]:
     delivered, _ = await turn.cluster.list_metadata(CONFIG_MAPS, namespace, labels=labels)
     roles = [r for r in (seen.status.active, seen.status.stable) if r is not None]
     kept = {config_map_name(name, r.content_digest) for r in roles}
+    if any(w.update is Update.IN_PLACE for w in seen.spec.target.workloads):
+        kept.add(pointer_name(name))
     surplus = {m["metadata"]["name"] for m in delivered} - kept
     if not surplus:
         return ()

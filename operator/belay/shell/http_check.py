@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
@@ -19,10 +19,11 @@ from yarl import URL
 
 from belay.api.check import Expect, HttpCheck, Method
 from belay.api.duration import seconds
-from belay.core.probe import Answer, Probe, Sample
+from belay.core.probe import Answer, Probe, Report, Sample
 from belay.shell.credentials import Credentials, Problem
 from belay.shell.dialling import Result, network_trouble, sampled, undialled
 from belay.shell.egress import Address, Guard, canonical
+from belay.shell.report import reported
 from belay.shell.trust import Trust
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Request:
     url: URL
     headers: Mapping[str, str] = field(repr=False)
     tls: ssl.SSLContext | None = None
+    report: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class HttpAsker:
         address = canonical(probe.address)
         assert address is not None  # noqa: S101
         request = _request(http, address, probe.port, headers, tls)
+        request = replace(request, report=probe.report)
         return await ask(request, seconds(probe.check.timeout), self.session)
 
 
@@ -198,7 +201,10 @@ async def _exchange(session: aiohttp.ClientSession, request: Request, heard: lis
             return Answer.WRONG, f"{response.status} instead of {_listed(http.expect)}"
         if http.method is Method.HEAD or response.status == 101:
             return _matched(response.status, http.expect, b"")
-        return _matched(response.status, http.expect, await _body(response.content))
+        body = await _body(response.content)
+        if request.report is not None:
+            return reported(body, request.report)
+        return _matched(response.status, http.expect, body)
 
 
 async def _body(content: aiohttp.StreamReader) -> bytes:

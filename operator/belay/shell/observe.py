@@ -7,7 +7,7 @@ from datetime import datetime
 
 from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY
 from belay.api.status import RevisionRef, WorkflowStatus
-from belay.api.workflow import Preview, WorkflowSpec, Workload
+from belay.api.workflow import Preview, Update, WorkflowSpec, Workload
 from belay.core import reading
 from belay.core.contact import LostContact
 from belay.core.delivery import config_map_name
@@ -23,6 +23,7 @@ from belay.core.observed import (
 from belay.core.pods import Pod, read_pod
 from belay.core.probe import Tally
 from belay.core.workloads import KINDS, WorkloadView
+from belay.core.workloads.pointer import pointer_name, watching
 from belay.core.workloads.reading import mounted_container, read_workload
 from belay.shell.cluster import Object
 from belay.shell.content import read_config_map, unused_config_maps
@@ -145,12 +146,14 @@ class Observer:
     ) -> tuple[WorkloadView, ...]:
         if not needs.workloads:
             return ()
-        claims = needs.claims and seen.spec.verification.preview is Preview.POD
-        return tuple(
-            await asyncio.gather(
-                *(_workload(turn, w, needs.pods, claims) for w in seen.spec.target.workloads)
-            )
+        claims = needs.claims and seen.spec.preview is Preview.POD
+        wanted = seen.spec.target.workloads
+        pointer, views = await asyncio.gather(
+            _pointer(turn, wanted),
+            asyncio.gather(*(_workload(turn, w, needs.pods, claims) for w in wanted)),
         )
+        pairs = zip(views, wanted, strict=True)
+        return tuple(watching(view, one, pointer, turn.key.name) for view, one in pairs)
 
     async def _services(self, turn: Turn, seen: Observed) -> dict[str, ServiceView]:
         checks = [c for c in seen.spec.verification.checks if c.http and c.http.service]
@@ -161,6 +164,13 @@ class Observer:
         name = config_map_name(turn.key.name, ref.content_digest)
         raw = await turn.get(CONFIG_MAPS, name)
         return read_config_map(raw, ref) if raw is not None else None
+
+
+async def _pointer(turn: Turn, wanted: Iterable[Workload]) -> Object | None:
+    """The ConfigMap that workloads updated in place watch."""
+    if all(w.update is not Update.IN_PLACE for w in wanted):
+        return None
+    return await turn.get(CONFIG_MAPS, pointer_name(turn.key.name))
 
 
 async def _workload(turn: Turn, wanted: Workload, pods: bool, claims: bool) -> WorkloadView:

@@ -21,6 +21,8 @@ from belay.shell.turns import Turns
 
 ANSWERED_LATELY: Final = 10.0
 """Seconds for which a right answer of one probe makes the silence of another count."""
+EAGER_PAUSE: Final = 0.005
+"""Seconds after the first wrong answer of an eager probe; each further pause is twice as long."""
 WAKE_AFTER: Final = 0.001
 """Seconds in which changes of one Workflow become one wake-up."""
 
@@ -209,7 +211,7 @@ class Prober:
         self, key: Key, session: _Session, known: _Asking | None, probe: Probe
     ) -> _Asking:
         """The probe with the tally that it has; asked at once where it is new or has moved."""
-        if known is not None and known.probe.check == probe.check:
+        if known is not None and _same(known.probe, probe):
             moved = (known.probe.address, known.probe.port) != (probe.address, probe.port)
             if not moved:
                 known.probe = probe
@@ -228,6 +230,7 @@ class Prober:
     async def _ask(self, key: Key, session: _Session, asking: _Asking) -> None:
         """Ask at once and then every period; after a late answer, at once."""
         period = seconds(asking.probe.check.period)
+        pause = EAGER_PAUSE if asking.probe.eager else period
         due = self._clock()
         while True:
             async with session.turns.turn():
@@ -235,7 +238,9 @@ class Prober:
                 sample = await self._asked(asking.probe)
             asking.hear(sample, asked_at)
             self._take(key, session, asking, sample)
-            due = max(due + period, self._clock())
+            eager = asking.probe.eager and sample.answer is Answer.WRONG
+            due = max(due + (min(pause, period) if eager else period), self._clock())
+            pause *= 2
             await asyncio.sleep(due - self._clock())
 
     async def _asked(self, probe: Probe) -> Sample:
@@ -290,6 +295,11 @@ class Prober:
     def _wake_up(self, key: Key, session: _Session) -> None:
         session.waking = None
         self._wake(key)
+
+
+def _same(one: Probe, other: Probe) -> bool:
+    """Whether what came of the one counts for the other."""
+    return (one.check, one.report, one.since) == (other.check, other.report, other.since)
 
 
 def _identity(probe: Probe) -> _Identity:

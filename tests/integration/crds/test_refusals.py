@@ -56,6 +56,35 @@ def with_header(**header: Any) -> dict[str, Any]:
             'supported values: "Deployment", "StatefulSet", "DaemonSet"',
             id="a kind that is not supported",
         ),
+        pytest.param(
+            workflow(target={"workloads": [{**DEPLOYMENT, "update": "InPlace"}]}),
+            "set reports, such as reports: {port: 8080, path: /current}",
+            id="in place without reports",
+        ),
+        pytest.param(
+            workflow(target={"workloads": [{**DEPLOYMENT, "reports": {"port": 8080}}]}),
+            "reports is for update: InPlace only",
+            id="reports of a rolling workload",
+        ),
+        *[
+            pytest.param(
+                workflow(
+                    target={
+                        "workloads": [
+                            {**DEPLOYMENT, "update": "InPlace", "reports": {"port": 80, **reports}}
+                        ]
+                    }
+                ),
+                remedy,
+                id=f"reports with {reports}",
+            )
+            for reports, remedy in (
+                ({"jsonPointer": "contentDigest"}, "write a JSON pointer (RFC 6901)"),
+                ({"jsonPointer": "/a~2"}, "write a JSON pointer (RFC 6901)"),
+                ({"path": "current"}, "begin the path with a slash"),
+                ({"port": 0}, "write a port number from 1 to 65535"),
+            )
+        ],
         *[
             pytest.param(
                 workflow(target=target(mountPath=path)),

@@ -31,6 +31,22 @@ from belay.api.workflow import WorkflowSpec
             ),
             id="named port of a service",
         ),
+        pytest.param(
+            workflow(
+                "five",
+                target={
+                    "workloads": [
+                        {
+                            "kind": "Deployment",
+                            "name": "triage",
+                            "update": "InPlace",
+                            "reports": {"port": "http", "jsonPointer": "/a~1b/0/~0"},
+                        }
+                    ]
+                },
+            ),
+            id="in place with reports",
+        ),
     ],
 )
 def test_what_is_unusual_and_right_is_accepted(create: Create, obj: dict[str, Any]) -> None:

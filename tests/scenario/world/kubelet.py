@@ -1,6 +1,7 @@
 """The node: starts, readies, crashes and ends pods, and answers in their name."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,10 +12,10 @@ from tests.scenario.store import Server
 from tests.scenario.world.life import Life, Look, look_at, status_of
 from tests.unit.shell.virtual_time import clock, now
 
-from belay.api.names import ANNOTATION_CONTENT_DIGEST
+from belay.api.names import ANNOTATION_CONTENT_DIGEST, POINTER_FILE, POINTER_SUFFIX
 from belay.core.probe import Answer, Probe, Sample
 from belay.shell.errors import NotFound
-from belay.shell.resources import PODS
+from belay.shell.resources import CONFIG_MAPS, PODS
 
 _SCHEDULER = Write(Entry("kube-scheduler", "Update", ""))
 _KUBELET = Write(Entry("kubelet", "Update", "status"))
@@ -35,6 +36,10 @@ class Kubelet:
     lives: dict[str, Life] = field(default_factory=dict)
     unreachable: bool = False
     """Between Belay and the pods nothing goes through."""
+    watching: set[str] = field(default_factory=set)
+    """Names of Deployments whose processes watch the pointer."""
+    _taken_up: dict[str, str] = field(default_factory=dict)
+    """What processes that watch the pointer run: content digest by UID of their pod."""
     _born: dict[str, float] = field(default_factory=dict)
     _ready_at: dict[str, float] = field(default_factory=dict)
     _said: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -42,9 +47,15 @@ class Kubelet:
     def __post_init__(self) -> None:
         self.server.listeners.append(self._happened)
 
+    def content(self, pod: Object) -> str:
+        """Digest of the content that a pod runs; empty: none of ours."""
+        if pod["metadata"]["labels"].get("app") in self.watching:
+            return self._taken_up.get(pod["metadata"]["uid"], "")
+        annotations = pod["metadata"].get("annotations") or {}
+        return str(annotations.get(ANNOTATION_CONTENT_DIGEST, ""))
+
     def life(self, pod: Object) -> Life:
-        content = (pod["metadata"].get("annotations") or {}).get(ANNOTATION_CONTENT_DIGEST, "")
-        life = self.lives.get(content, Life())
+        life = self.lives.get(self.content(pod), Life())
         elsewhere = life.only_in not in ("", pod["metadata"]["labels"].get("app"))
         return Life() if elsewhere else life
 
@@ -66,6 +77,10 @@ class Kubelet:
             return Answer.NONE, f"no answer within {timeout:g} s"
         if pod is None or not self._look(pod).runs:
             return Answer.NONE, "connection refused"
+        if probe.report is not None:
+            content = self.content(pod)
+            right = content == probe.report.wanted
+            return Answer.RIGHT if right else Answer.WRONG, content[:19] or "no digest"
         wrong_after = self.life(pod).wrong_after
         ready_for = clock() - self._ready_at.get(probe.pod_uid, clock())
         if wrong_after is not None and ready_for >= wrong_after:
@@ -77,13 +92,35 @@ class Kubelet:
         return look_at(self.life(pod), age + _ROUNDING)
 
     def _happened(self, event: Event) -> None:
+        if event.id[0] == CONFIG_MAPS and event.id[2].endswith(POINTER_SUFFIX):
+            self._pointed(event)
         if event.id[0] != PODS:
             return
         if event.kind == "DELETED":
             self.tell("pods", f"{event.id[2]} is gone")
             return
-        self._born.setdefault(event.body["metadata"]["uid"], clock())
+        uid = event.body["metadata"]["uid"]
+        if uid not in self._born and event.body["metadata"]["labels"].get("app") in self.watching:
+            self._start(event.id[1], uid)
+        self._born.setdefault(uid, clock())
         self._later(self.delay(), event.id)
+
+    def _start(self, namespace: str, uid: str) -> None:
+        """A process begins with what the pointer says then."""
+        for pointer in self.server.view(CONFIG_MAPS, namespace):
+            if pointer["metadata"]["name"].endswith(POINTER_SUFFIX):
+                self._taken_up[uid] = _points_to(pointer)
+
+    def _pointed(self, event: Event) -> None:
+        """Each process takes the new content up in its own time."""
+        content = "" if event.kind == "DELETED" else _points_to(event.body)
+        for pod in self.server.view(PODS, event.id[1]):
+            name, uid = pod["metadata"]["labels"].get("app"), pod["metadata"]["uid"]
+            life = self.lives.get(content, Life())
+            after = life.taken_up_after if life.only_in in ("", name) else 0.01
+            if name in self.watching and after is not None:
+                loop = asyncio.get_running_loop()
+                loop.call_later(after, self._taken_up.__setitem__, uid, content)
 
     def _later(self, seconds: float, id_: Id) -> None:
         asyncio.get_running_loop().call_later(max(seconds, 0.0), self._see, id_)
@@ -136,3 +173,7 @@ class Kubelet:
         elif waiting.get("reason") not in (None, "ContainerCreating"):
             message = f": {waiting['message']}" if waiting.get("message") else ""
             self.tell("pods", f"{name} waits, {waiting['reason']}{message}")
+
+
+def _points_to(pointer: Object) -> str:
+    return str(json.loads(pointer["data"][POINTER_FILE])["contentDigest"])

@@ -29,6 +29,8 @@ class Life:
     """Name of the only Deployment in which its pods live like this; empty: anywhere."""
     silent: bool = False
     """It takes connections and never answers."""
+    taken_up_after: float | None = 0.01
+    """Time until a process that is updated in place runs it; None: never."""
 
 
 @dataclass(frozen=True, slots=True)

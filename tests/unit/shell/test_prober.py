@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -109,6 +110,32 @@ def test_a_late_answer_is_followed_by_the_next_request_at_once_and_never_by_two(
         await asyncio.sleep(4.6)
         assert stage.times() == [0.0, 1.5, 3.0, 4.5]
         assert stage.most["triage-1"] == 1
+
+    staged(story)
+
+
+def test_an_eager_probe_asks_soon_after_a_wrong_answer_and_then_every_period() -> None:
+    async def story(stage: Stage) -> None:
+        stage.scripts["triage-1"] = "WWWWWWWR"
+        eager = replace(probe(check(period="100ms")), eager=True)
+        stage.prober.pursue(ONE, plan(eager))
+        await asyncio.sleep(0.6)
+        pauses = [b - a for a, b in pairwise(stage.times())]
+        assert [round(p * 1000) for p in pauses] == [5, 10, 20, 40, 80, 100, 100, 100, 100]
+
+    staged(story)
+
+
+def test_a_pod_that_was_restarted_begins_with_nothing() -> None:
+    async def story(stage: Stage) -> None:
+        one = replace(probe(), since="0")
+        stage.prober.pursue(ONE, plan(one))
+        await asyncio.sleep(2.5)
+        assert stage.tally().passes == 3
+        stage.prober.pursue(ONE, plan(one))
+        assert stage.tally().passes == 3
+        stage.prober.pursue(ONE, plan(replace(one, since="1")))
+        assert stage.tally().passes == 0
 
     staged(story)
 

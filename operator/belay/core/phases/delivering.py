@@ -1,19 +1,28 @@
-"""Delivering: the template changes, and Kubernetes rolls the pods."""
+"""Delivering: the template changes, and Kubernetes rolls the pods; or the pointer changes."""
 
 from datetime import datetime
 
 from belay.api.status import Rollout
 from belay.api.words import Phase, Stage, Trigger
-from belay.core import ending, moves, proof
+from belay.api.workflow import OnInconclusive
+from belay.core import ending, moves, proof, reports
 from belay.core.decision import Decision
 from belay.core.gates import delivery_of
 from belay.core.observed import Observed
 from belay.core.phases.content import missing_content, refused
 from belay.core.phases.live import lost_target, taken_out
 from belay.core.phases.observing import activate
+from belay.core.phases.reporting import (
+    all_report,
+    no_report,
+    other_content,
+    reported_since,
+    unreported,
+)
 from belay.core.phases.stuck import unstick
+from belay.core.probe import ProbePlan
 from belay.core.proof import Fault, Why
-from belay.core.writing import deliver
+from belay.core.writing import deliveries
 
 
 def delivering(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -33,8 +42,10 @@ def delivering(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         if content is not None:
             return content
     if missing:
-        actions = [deliver(w, delivery) for w in missing]
-        return moves.stay(seen, now, rollout, *actions, until=rollout.deadline)
+        there = seen.config_maps[delivery.config_map]
+        actions = deliveries(seen, delivery, missing, there.content or "")
+        again = any(w.in_place for w in missing)
+        return moves.stay(seen, now, rollout, *actions, until=rollout.deadline, again=again)
     return _rolling(seen, now, rollout, until)
 
 
@@ -44,19 +55,62 @@ def _rolling(seen: Observed, now: datetime, rollout: Rollout, until: datetime | 
     why = proof.failing(seen, Stage.GATE, session, pods) or proof.hopeless(pods, now)
     if why is not None:
         return ending.unproven(seen, now, rollout, why)
-    if all(w.completion.done for w in seen.workloads):
-        return _complete(seen, now, rollout)
-    if until is not None and now >= until:
-        took = (now - rollout.phase_started_at).total_seconds()
-        trouble = next((w.completion.trouble for w in seen.workloads if w.completion.trouble), None)
-        stuck = Why(Fault.ENVIRONMENT, trouble.reason, trouble.message) if trouble else None
-        return ending.unproven(seen, now, rollout, proof.late(pods, stuck, took))
-    return moves.stay(seen, now, rollout, *unstick(seen), until=until)
+    done = all(w.completion.done for w in seen.workloads)
+    late = until is not None and now >= until
+    if done and all_report(seen, session):
+        return _complete(seen, now, rollout, until)
+    if late and done and _trusted(seen, session):
+        return activate(seen, now, rollout)
+    if late:
+        return ending.unproven(seen, now, rollout, _late(seen, now, rollout))
+    probes = _probes(seen, session)
+    return moves.stay(seen, now, rollout, *unstick(seen), probes=probes, until=until)
 
 
-def _complete(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
-    """Without checks for the gate, completion itself is the proof."""
+def _probes(seen: Observed, session: str) -> ProbePlan | None:
+    """Where all is updated in place, the gate begins as soon as pods report."""
+    if all(w.in_place for w in seen.workloads):
+        return proof.plan(seen, Stage.GATE, session)
+    asked = reports.plan(seen, Stage.GATE, session)
+    return ProbePlan(session, tuple(asked)) if asked else None
+
+
+def _trusted(seen: Observed, session: str) -> bool:
+    """Pods that say nothing are taken as proven, where the user wants that."""
+    promote = seen.spec.verification.on_inconclusive is OnInconclusive.PROMOTE
+    why = unreported(seen, session, 0.0)
+    return promote and why is not None and why.fault is Fault.UNKNOWN
+
+
+def _late(seen: Observed, now: datetime, rollout: Rollout) -> Why:
+    session = moves.session(rollout)
+    pods = [p for w in seen.workloads for p in w.pods]
+    took = (now - rollout.phase_started_at).total_seconds()
+    trouble = next((w.completion.trouble for w in seen.workloads if w.completion.trouble), None)
+    stuck = Why(Fault.ENVIRONMENT, trouble.reason, trouble.message) if trouble else None
+    other = other_content(seen, session)
+    if other is not None:
+        return other
+    silent = no_report(seen, session, took) if all(p.ready for p in pods) else None
+    return silent or proof.late(pods, stuck, took)
+
+
+def _complete(seen: Observed, now: datetime, rollout: Rollout, until: datetime | None) -> Decision:
+    """Without checks for the gate, completion itself is the proof.
+
+    In place, the gate has begun already and decides here; a slow one gets the time of its own.
+    """
     if not proof.checks_at(seen, Stage.GATE) and all(w.pods for w in seen.workloads):
         return activate(seen, now, rollout)
+    session = moves.session(rollout)
+    if all(w.in_place and w.pods for w in seen.workloads):
+        if proof.passed(seen, Stage.GATE, session):
+            return activate(seen, now, rollout)
+        begun = reported_since(seen, session) or now
+        patience = begun + proof.evidence_period(seen, Stage.GATE)
+        patience = patience if until is None else min(until, patience)
+        if now < patience:
+            probes = proof.plan(seen, Stage.GATE, session)
+            return moves.stay(seen, now, rollout, probes=probes, until=patience)
     limit = seen.spec.deadlines.verify
     return moves.go(seen, now, moves.enter(rollout, Phase.VERIFYING, now, limit))

@@ -38,5 +38,10 @@ def lost_target(seen: Observed, rollout: Rollout) -> Why | None:
 
 def taken_out(workload: WorkloadView) -> Why:
     """Somebody else removed the delivery from a template, such as by `kubectl rollout undo`."""
+    if workload.in_place:
+        verb = "changed" if workload.pointer is not None else "deleted"
+        who = workload.moved_by or "somebody"
+        message = f"{who} {verb} the ConfigMap that {workload.told} watches"
+        return Why(Fault.ENVIRONMENT, Reason.TARGET_CHANGED, message)
     message = f"{workload.changed_by or 'somebody'} took the delivery out of {workload.told}"
     return Why(Fault.ENVIRONMENT, Reason.TARGET_CHANGED, message)

@@ -11,6 +11,7 @@ from belay.core.attempt import only_found
 from belay.core.decision import Decision
 from belay.core.observed import Observed
 from belay.core.phases.live import disturbed
+from belay.core.phases.reporting import all_report, stray, unreported
 from belay.core.proof import Fault, Why
 
 _REASONS = {Trigger.ADOPTION: Reason.ADOPTED, Trigger.DRIFT: Reason.PUT_BACK}
@@ -26,7 +27,11 @@ def observing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         return moves.go(seen, now, moves.enter(noted, Phase.OBSERVING, now, window))
     pods = [p for w in seen.workloads for p in w.pods]
     session = moves.session(rollout)
-    why = proof.failing(seen, Stage.OBSERVATION, session, pods) or _restarted(seen, rollout)
+    why = (
+        proof.failing(seen, Stage.OBSERVATION, session, pods)
+        or stray(seen, session)
+        or _restarted(seen, rollout)
+    )
     if why is not None:
         return ending.unproven(seen, now, rollout, why)
     over = rollout.deadline or now
@@ -41,10 +46,12 @@ def observing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     patience += proof.evidence_period(seen, Stage.OBSERVATION)
     if now < patience:
         return moves.stay(seen, now, rollout, probes=probes, until=patience)
-    if seen.spec.verification.on_inconclusive is OnInconclusive.PROMOTE:
-        return promote(seen, now, rollout)
     took = (now - rollout.phase_started_at).total_seconds()
-    why = proof.undecided(seen, Stage.OBSERVATION, session, pods, took)
+    unproven = unreported(seen, session, took)
+    certain = unproven is not None and unproven.fault is Fault.REVISION
+    if not certain and seen.spec.verification.on_inconclusive is OnInconclusive.PROMOTE:
+        return promote(seen, now, rollout)
+    why = unproven or proof.undecided(seen, Stage.OBSERVATION, session, pods, took)
     return ending.unproven(seen, now, rollout, why)
 
 
@@ -85,6 +92,8 @@ def promote(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 
 
 def _proven(seen: Observed, session: str) -> bool:
+    if not all_report(seen, session):
+        return False
     if proof.checks_at(seen, Stage.OBSERVATION):
         return proof.passed_over_time(seen, session)
     return all(w.completion.done and w.pods for w in seen.workloads)

@@ -6,15 +6,16 @@ from datetime import datetime
 from belay.api.status import Rollout
 from belay.api.words import Outcome, Reason, Stage
 from belay.core import ending, moves, proof
-from belay.core.decision import Action, Decision, EnsureConfigMap
+from belay.core.decision import Action, Decision, DeleteConfigMap, EnsureConfigMap, WritePointer
 from belay.core.delivery import Delivery
 from belay.core.gates import consents
 from belay.core.observed import Observed, Refusal
 from belay.core.phases.content import ensured
+from belay.core.phases.reporting import all_report, other_content
 from belay.core.phases.stuck import unstick
 from belay.core.pods import Pod
 from belay.core.proof import Why
-from belay.core.writing import deliver, withdraw
+from belay.core.writing import deliveries, withdrawals
 
 
 def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -29,13 +30,13 @@ def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     if isinstance(step, Refusal):
         return _failed(seen, now, rollout, step.reason, step.message)
     if step:
-        again = isinstance(step[0], EnsureConfigMap)
+        again = any(isinstance(s, EnsureConfigMap | WritePointer | DeleteConfigMap) for s in step)
         return moves.stay(seen, now, rollout, *step, until=rollout.deadline, again=again)
     return _prove(seen, now, rollout, stable)
 
 
 def _withdraw(seen: Observed) -> list[Action]:
-    return [withdraw(w, seen.key.namespace) for w in seen.workloads if w.carried is not None]
+    return withdrawals(seen)
 
 
 def _restore(seen: Observed, stable: Delivery) -> list[Action] | Refusal:
@@ -44,7 +45,8 @@ def _restore(seen: Observed, stable: Delivery) -> list[Action] | Refusal:
         return []
     content = ensured(seen, stable)
     if content is None:
-        return [deliver(w, stable) for w in missing]
+        there = seen.config_maps[stable.config_map]
+        return list(deliveries(seen, stable, missing, there.content or ""))
     return content if isinstance(content, Refusal) else [content]
 
 
@@ -52,7 +54,8 @@ def _prove(seen: Observed, now: datetime, rollout: Rollout, stable: Delivery | N
     found = seen.workloads
     pods = [p for w in found for p in w.pods]
     session = moves.session(rollout)
-    complete = all(w.completion.done for w in found)
+    elsewhere = other_content(seen, session) if stable is not None else None
+    complete = elsewhere is None and all(w.completion.done for w in found)
     if complete and (stable is None or not pods):
         return _done(seen, now, rollout)
     until = proof.deadline(seen, rollout, Stage.GATE)
@@ -60,15 +63,17 @@ def _prove(seen: Observed, now: datetime, rollout: Rollout, stable: Delivery | N
         if complete:
             return _done(seen, now, rollout)
         counts = ", ".join(f"{w.told}: {w.completion.told}" for w in found)
+        counts += f"; {elsewhere.message}" if elsewhere is not None else ""
         message = f"the way back is not complete after {seen.spec.deadlines.revert} ({counts})"
         return _failed(seen, now, rollout, Reason.REVERT_TIMEOUT, message)
     why = _failing(seen, session, pods) if stable is not None else None
     if why is not None and stable is not None:
         message = f"{stable.ref.revision} fails too: {why.message}"
         return _failed(seen, now, rollout, Reason.STABLE_FAILING, message)
-    if complete and proof.passed(seen, Stage.GATE, session):
+    if complete and all_report(seen, session) and proof.passed(seen, Stage.GATE, session):
         return _done(seen, now, rollout)
-    probes = proof.plan(seen, Stage.GATE, session) if complete else None
+    asked = complete or elsewhere is not None
+    probes = proof.plan(seen, Stage.GATE, session) if asked else None
     return moves.stay(seen, now, rollout, *unstick(seen), probes=probes, until=until)
 
 

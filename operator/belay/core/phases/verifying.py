@@ -10,6 +10,8 @@ from belay.core.decision import Decision
 from belay.core.observed import Observed
 from belay.core.phases.live import disturbed
 from belay.core.phases.observing import activate
+from belay.core.phases.reporting import all_report, unreported
+from belay.core.proof import Fault
 
 
 def verifying(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -23,14 +25,16 @@ def verifying(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     if why is not None:
         return ending.unproven(seen, now, rollout, why)
     ready = bool(pods) and all(w.completion.done for w in seen.workloads)
-    if ready and proof.passed(seen, Stage.GATE, session):
+    if ready and all_report(seen, session) and proof.passed(seen, Stage.GATE, session):
         return activate(seen, now, rollout)
     until = proof.deadline(seen, rollout, Stage.GATE)
     if until is not None and now >= until:
         took = (now - rollout.phase_started_at).total_seconds()
-        if seen.spec.verification.on_inconclusive is OnInconclusive.PROMOTE:
+        unproven = unreported(seen, session, took)
+        certain = unproven is not None and unproven.fault is Fault.REVISION
+        if not certain and seen.spec.verification.on_inconclusive is OnInconclusive.PROMOTE:
             return activate(seen, now, rollout)
-        why = proof.undecided(seen, Stage.GATE, session, pods, took)
+        why = unproven or proof.undecided(seen, Stage.GATE, session, pods, took)
         return ending.unproven(seen, now, rollout, why)
     probes = proof.plan(seen, Stage.GATE, session)
     return moves.stay(seen, now, rollout, probes=probes, until=until)

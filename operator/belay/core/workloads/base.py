@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from belay.api.names import ANNOTATION_WORKFLOW
+from belay.api.reports import Reports
 from belay.core.pods import Pod, Trouble
 from belay.core.workloads.history import History
 from belay.core.workloads.raw import Raw
@@ -71,6 +72,24 @@ class FormerPod:
 
 
 @dataclass(frozen=True, slots=True)
+class PointerView:
+    """The ConfigMap that workloads updated in place watch."""
+
+    name: str
+    uid: str
+    version: str
+    ours: bool
+    """It carries the label of this Workflow."""
+    owners: frozenset[str]
+    carried: Carried | None
+    """What it points to; without sources where the content is not the one that it promises."""
+    changed_by: str
+    """Field manager, not ours, that wrote it last."""
+    edited: bool
+    """It was edited by hand: nobody but us declares its data."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadView:
     """One target as it was read. `raw` is None when it is not there."""
 
@@ -91,6 +110,21 @@ class WorkloadView:
     """Terminating ones, too; none before its controller has seen the present template."""
     single_claims: tuple[str, ...] = ()
     """Claims of the template that one pod alone may mount (ReadWriteOncePod)."""
+    reports: Reports | None = None
+    """How its pods tell what they run; None unless it is updated in place."""
+    pointer: PointerView | None = None
+    """What it watches, where it is updated in place and that is there."""
+
+    @property
+    def in_place(self) -> bool:
+        return self.reports is not None
+
+    @property
+    def moved_by(self) -> str:
+        """Field manager, not ours, that last wrote where the delivery is; empty: not known."""
+        if not self.in_place:
+            return self.changed_by
+        return self.pointer.changed_by if self.pointer is not None else ""
 
     @property
     def found(self) -> bool:

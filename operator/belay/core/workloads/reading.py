@@ -11,7 +11,7 @@ from belay.api.names import (
     MANAGER_DELIVERY,
     VOLUME,
 )
-from belay.api.workflow import Workload
+from belay.api.workflow import Update, Workload
 from belay.core.fingerprint import fingerprint
 from belay.core.pods import read_pod
 from belay.core.workloads import KINDS
@@ -34,8 +34,9 @@ def read_workload(
         return WorkloadView(kind, wanted.name, None, None, None, "", "", nothing, ())
     template = kind.template(raw)
     container = choose_container(wanted.container, template)
-    carried = read_carried(template)
-    newest = _newest(kind, raw, owned) if carried else None
+    in_place = wanted.update is Update.IN_PLACE
+    carried = None if in_place else read_carried(template)
+    newest = _newest(kind, raw, owned) if carried or in_place else None
     all_pods = list(pods)
     new = [p for p in all_pods if newest is not None and kind.history.made(newest, p)]
     mine = [read_pod(pod, container) for pod in new]

@@ -1,0 +1,218 @@
+"""Patch to Active of the sample that is updated in place, against the floor.
+
+The floor is what any operator has to do: as many bare PATCHes of the same kinds and sizes, one
+after the other, by the operator's own client and account, and one request to a pod. A swap and a
+floor take turns, so that both see the same machine.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from tests.harness import images
+from tests.harness.cluster import Cluster
+from tests.harness.setup import ROOT
+from tests.harness.workbench import Bench
+from tests.harness.workbench_flow import Flow, condition
+from tests.harness.workbench_operator import Operator
+
+from belay.api.names import MANAGER_DELIVERY, MANAGER_STATUS
+from belay.shell.cluster import Cluster as Api
+from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, WORKFLOWS, Resource
+
+SAMPLE = ROOT / "deploy/samples/in-place"
+WARM_UP = 5
+"""Swaps that are not counted."""
+SETTLING = 0.25
+"""Seconds between a swap and a floor, in which events and pruning come to an end."""
+Object = dict[str, Any]
+_KINDS = {
+    "ServiceAccount": Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+    "Role": Resource("rbac.authorization.k8s.io", "v1", "roles", "Role"),
+    "RoleBinding": Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
+    "Deployment": DEPLOYMENTS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where it is measured: the operator serves `busy`; in `quiet` only the floor is paced."""
+
+    cluster: Cluster
+    operator: Operator
+    kubeconfig: Path
+    busy: str
+    quiet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """Bare PATCHes of what a swap writes."""
+
+    api: Api
+    namespace: str
+    http: aiohttp.ClientSession
+
+    async def once(self, status: Object, pointer: Object, url: str, turn: int) -> float:
+        """Seconds for one floor. `turn` makes each write a change."""
+        content = {**pointer, "metadata": {"name": f"floor-{turn}"}, "immutable": True}
+        steps = [
+            (WORKFLOWS, self._status(status, f"{turn} a"), MANAGER_STATUS, "status"),
+            (CONFIG_MAPS, self._map(content, turn), MANAGER_DELIVERY, None),
+            (CONFIG_MAPS, self._map({**pointer, "metadata": {"name": "floor"}}, turn),
+             MANAGER_DELIVERY, None),
+            (WORKFLOWS, self._status(status, f"{turn} b"), MANAGER_STATUS, "status"),
+        ]  # fmt: skip
+        began = time.monotonic()
+        for resource, body, manager, subresource in steps:
+            await self.api.apply(
+                resource, body, manager=manager, subresource=subresource, force=True
+            )
+            if (
+                resource is CONFIG_MAPS
+                and subresource is None
+                and body["metadata"]["name"] == "floor"
+            ):
+                async with self.http.post(f"{url}/run", json={"name": "Ada"}) as answer:
+                    await answer.read()
+        return time.monotonic() - began
+
+    def _status(self, status: Object, note: str) -> Object:
+        body = {key: value for key, value in status.items() if key != "conditions"}
+        conditions = [{**each, "message": f"{each['message']} {note}"} for each in
+                      status["conditions"]]  # fmt: skip
+        return {
+            "apiVersion": WORKFLOWS.api_version,
+            "kind": WORKFLOWS.kind,
+            "metadata": {"name": "floor", "namespace": self.namespace},
+            "status": {**body, "conditions": conditions},
+        }
+
+    def _map(self, like: Object, turn: int) -> Object:
+        return {
+            **{key: value for key, value in like.items() if key in ("data", "immutable")},
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "namespace": self.namespace,
+                "annotations": {"example.com/turn": str(turn)},
+                **like["metadata"],
+            },
+        }
+
+
+async def measure(place: Place, swaps: int, pods: int) -> None:
+    """Measure, and print what came out."""
+    async with _bench(place) as bench, _floor(place, bench.http) as floor:
+        flow = await _deployed(bench, swaps, pods)
+        await bench.api.apply(
+            WORKFLOWS, _suspended(flow.manifest, place.quiet), manager="user", force=True
+        )
+        (pod, *_) = await bench.pods("greeter")
+        url = f"http://{pod['status']['podIP']}:8080"
+        took: list[float] = []
+        floors: list[float] = []
+        writes = 0
+        for turn in range(WARM_UP + swaps):
+            mark = bench.mark()
+            seconds = await _swap(bench, flow, f"r{turn}")
+            path = bench.writes(mark)
+            await flow.at("Promoted")
+            await asyncio.sleep(SETTLING)
+            found = await flow.now()
+            pointer = await bench.get(CONFIG_MAPS, "greeter-current")
+            bare = await floor.once(found["status"], pointer, url, turn)
+            if turn >= WARM_UP:
+                took.append(seconds)
+                floors.append(bare)
+                path.pop("create events", None)
+                writes = max(writes, path.total())
+        _print(took, floors, writes, pods)
+
+
+async def _swap(bench: Bench, flow: Flow, revision: str) -> float:
+    """Seconds from the patch to the event that says Active."""
+    watched = asyncio.Event()
+    active = asyncio.create_task(_active(bench, flow, revision, watched))
+    await watched.wait()
+    began = time.monotonic()
+    await flow.wish(revision)
+    return await active - began
+
+
+async def _active(bench: Bench, flow: Flow, revision: str, watched: asyncio.Event) -> float:
+    fields = f"metadata.name={flow.name}"
+    async for _, found in bench.api.watch(WORKFLOWS, bench.namespace, "", fields=fields):
+        watched.set()
+        status = found.get("status") or {}
+        if status.get("activeRevision") == revision and (
+            condition(found, "Active")["status"] == "True"
+        ):
+            return time.monotonic()
+    raise AssertionError("the watch has ended")
+
+
+async def _deployed(bench: Bench, swaps: int, pods: int) -> Flow:
+    for name in ("role.yaml", "deployment.yaml"):
+        for one in yaml.safe_load_all((SAMPLE / name).read_text()):
+            if one["kind"] == "Deployment":
+                one["spec"]["replicas"] = pods
+                container = one["spec"]["template"]["spec"]["containers"][0]
+                container["image"] = images.base().name
+                container["command"] = ["python3", "-u", "-c", (SAMPLE / "app.py").read_text()]
+            await bench.apply(_KINDS[one["kind"]], one)
+    for number in range(WARM_UP + swaps):
+        await bench.revise(f"r{number}", flow="greeter", greeting=f"Hello {{name}}, {number}")
+    await bench.revise("first", flow="greeter", greeting="Hello {name}")
+    workflow = yaml.safe_load((SAMPLE / "workflow.yaml").read_text())
+    workflow["spec"]["activeRevision"] = "first"
+    workflow["spec"]["verification"]["window"] = "200ms"
+    flow = Flow(bench, workflow)
+    await flow.apply()
+    await flow.at("Promoted")
+    return flow
+
+
+@asynccontextmanager
+async def _bench(place: Place) -> AsyncIterator[Bench]:
+    async with (
+        await Api.connect(str(place.cluster.kubeconfig), user_agent="belay-bench") as api,
+        aiohttp.ClientSession() as http,
+    ):
+        yield Bench(place.cluster, api, place.busy, place.operator, http)
+
+
+@asynccontextmanager
+async def _floor(place: Place, http: aiohttp.ClientSession) -> AsyncIterator[Floor]:
+    async with await Api.connect(str(place.kubeconfig), user_agent="belay-bench") as api:
+        yield Floor(api, place.quiet, http)
+
+
+def _suspended(manifest: Object, namespace: str) -> Object:
+    """A Workflow that nobody serves, to be written to."""
+    return {
+        "apiVersion": WORKFLOWS.api_version,
+        "kind": WORKFLOWS.kind,
+        "metadata": {"name": "floor", "namespace": namespace},
+        "spec": {**manifest["spec"], "suspend": True},
+    }
+
+
+def _print(took: list[float], floors: list[float], writes: int, pods: int) -> None:
+    print(f"\nUpdated in place: patch to Active, one check, {pods} pods, {len(took)} swaps\n")
+    print(f"{'':10}{'swap':>12}{'floor':>12}{'ratio':>8}{'budget':>8}")
+    for name, share, budget in (("p50", 50, 2), ("p99", 99, 4)):
+        swap, bare = (_percentile(of, share) * 1000 for of in (took, floors))
+        print(f"{name:10}{swap:9.1f} ms{bare:9.1f} ms{swap / bare:8.1f}{budget:8}")
+    print(f"\nAPI writes on the way to Active: {writes} (budget 4)")
+
+
+def _percentile(of: list[float], share: int) -> float:
+    return statistics.quantiles(of, n=100, method="inclusive")[share - 1]
