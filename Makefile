@@ -10,6 +10,9 @@ WORKERS ?= 4
 ARGS ?=
 PYTHON ?=
 
+# A test run starts dozens of Pythons: each would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 READY := .venv/.ready
 UV_VERSION := 0.13.9
@@ -93,6 +96,6 @@ $(READY): requirements.lock
 	echo "  making .venv with $$($$python --version) ..." >&2; \
 	$$python -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock
 	@echo "$(CURDIR)/operator" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/belay.pth"
 	@touch $@
