@@ -6,17 +6,21 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.harness import cluster as clusters
 from tests.harness import images, kube
 from tests.harness.cluster import Cluster, Kind
-from tests.harness.setup import SetupError
+from tests.harness.setup import SetupError, locked
 
+EXAMPLES, FULL_EXAMPLES = 40, 200
+"""Of each property, where the property does not say how many."""
 _SEED = pytest.StashKey[int]()
+Once = Callable[[str, Callable[[Path], object]], Path]
 _SHARED = pytest.StashKey["SharedCluster"]()
 
 
@@ -47,6 +51,16 @@ class SharedCluster:
             told.write_text(self._start().to_json())
         return Cluster.from_json(told.read_text())
 
+    def once(self, what: str, make: Callable[[Path], object]) -> Path:
+        """The folder that `make` fills, or something that it does; in one process of the run."""
+        made, done = self.folder / what, self.folder / f"{what}.done"
+        with locked(self.folder / f"{what}.lock", what):
+            if not done.exists():
+                made.mkdir(exist_ok=True)
+                make(made)
+                done.touch()
+        return made
+
     def _start(self) -> Cluster:
         capture: Any = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
@@ -72,11 +86,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, help="the seed of a former run, to repeat its samples")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Settle the seed and the run's folder: the owner's, in workers too."""
     told: dict[str, Any] = getattr(config, "workerinput", {})
     seed = config.getoption("seed")
     config.stash[_SEED] = told.get("belay_seed", random.randrange(10**6) if seed is None else seed)
+    _settle_properties(config)
     if "belay_run" in told:
         folder = Path(told["belay_run"])
     else:
@@ -84,6 +100,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     kind = Kind(config.getoption("cluster") or clusters.default_kind())
     config.stash[_SHARED] = SharedCluster(config, kind, folder)
+
+
+def _settle_properties(config: pytest.Config) -> None:
+    """Hypothesis chooses its examples by the run's seed, and more of them in a full run.
+
+    Properties are about answers, not about time: a loaded machine must not fail them.
+    """
+    if config.getoption("hypothesis_seed") is None:
+        config.option.hypothesis_seed = str(config.stash[_SEED])
+    name = "belay-full" if config.getoption("full") else "belay"
+    examples = FULL_EXAMPLES if config.getoption("full") else EXAMPLES
+    quiet = [HealthCheck.too_slow]
+    settings.register_profile(
+        name, max_examples=examples, deadline=None, suppress_health_check=quiet
+    )
+    settings.load_profile(name)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -131,6 +163,18 @@ def seed(request: pytest.FixtureRequest) -> int:
 def cluster(request: pytest.FixtureRequest) -> Cluster:
     """The cluster that all tests of this run share."""
     return request.config.stash[_SHARED].get()
+
+
+@pytest.fixture(scope="session")
+def once(request: pytest.FixtureRequest) -> Once:
+    """Do something in the first process of the run that asks, and give its folder to all."""
+    return request.config.stash[_SHARED].once
+
+
+@pytest.fixture(scope="session")
+def crds(cluster: Cluster, once: Once) -> None:
+    """The CRDs, as they are in the repository."""
+    once("crds", lambda _: cluster.apply_crds())
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.conftest import Once
 from tests.harness import workbench_manifests as manifests
 from tests.harness import workbench_operator
 from tests.harness.cluster import Cluster
@@ -28,9 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def operator_kubeconfig(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def operator_kubeconfig(cluster: Cluster, crds: None, once: Once) -> Path:
     """How the operators under test log in: by a token of the shipped ServiceAccount."""
-    return workbench_operator.install(cluster, tmp_path_factory.mktemp("operator"))
+    made = once("operator", lambda folder: workbench_operator.install(cluster, folder))
+    return made / workbench_operator.KUBECONFIG
 
 
 @pytest.fixture(scope="session")

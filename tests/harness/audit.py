@@ -1,9 +1,7 @@
 """Reads the API server's audit log: who asked for what, and what was answered."""
 
 import json
-import ssl
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.harness.direct import direct
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _MARK = "belay-audit-mark/"
@@ -87,19 +87,8 @@ class AuditLog:
         """Wait until everything that was answered before this moment is in the log."""
         agent = f"{_MARK}{uuid.uuid4()}"
         position = self.path.stat().st_size
-        self._call(agent)
+        direct(self.kubeconfig).read("/version", agent)
         _await_text(self.path, agent.encode(), position)
-
-    def _call(self, agent: str) -> None:
-        config = json.loads(self.kubeconfig.read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
-        tls.load_cert_chain(user["client-certificate"], user["client-key"])
-        request = urllib.request.Request(f"{cluster['server']}/version")
-        request.add_header("User-Agent", agent)
-        handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)]
-        with urllib.request.build_opener(*handlers).open(request, timeout=10) as answer:
-            answer.read()
 
     def _read(self, since: int, text: bytes) -> Iterator[Entry]:
         """The calls with this text somewhere: most are not looked at any closer."""

@@ -16,7 +16,7 @@ from tests.harness.audit import AuditLog
 from tests.harness.containers import Containerd
 from tests.harness.images import Image
 from tests.harness.local import LocalCluster
-from tests.harness.setup import SetupError, run, say, state_home
+from tests.harness.setup import ROOT, SetupError, run, say, state_home
 
 
 class Kind(StrEnum):
@@ -59,6 +59,12 @@ class Cluster:
         bundle = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         where = ["--namespace", namespace] if namespace else []
         self.kubectl("apply", "--server-side", *where, "--filename", "-", stdin=bundle)
+
+    def apply_crds(self) -> None:
+        """Apply the CRDs of the repository, and wait until they can be used."""
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "crds"))
+        names = ("crd/workflows.belay.dev", "crd/workflowrevisions.belay.dev")
+        self.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
 
     def audit(self) -> AuditLog | None:
         """The audit log; None where the harness does not run the API server."""

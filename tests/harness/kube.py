@@ -5,14 +5,21 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tests.harness.certificates import kubeconfig
 from tests.harness.cluster import Cluster
+from tests.harness.direct import direct
+
+from belay.shell.errors import AlreadyExists
+from belay.shell.resources import Resource
 
 Object = dict[str, Any]
+
+_NAMESPACES = Resource("", "v1", "namespaces", "Namespace")
+_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 
 
 @contextmanager
@@ -22,21 +29,14 @@ def namespace(
     """A namespace of the test's own, gone afterwards; pods in it must obey `security`."""
     name = f"{prefix}-{uuid.uuid4().hex[:8]}"
     labels = {"pod-security.kubernetes.io/enforce": security, "belay.dev/test": "true"}
-    meta = {"name": name, "labels": labels}
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    api = direct(cluster.kubeconfig)
+    api.create(_NAMESPACES, None, {"metadata": {"name": name, "labels": labels}})
     try:
-        if cluster.has_pods:
-            wait(cluster, name, "serviceaccount/default", bool)
-        else:
-            account = {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {"name": "default"},
-            }
-            cluster.apply(account, namespace=name)
+        with suppress(AlreadyExists):  # pods need it, and its controller may not have come to it
+            api.create(_ACCOUNTS, name, {"metadata": {"name": "default"}})
         yield name
     finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
+        api.delete(_NAMESPACES, None, name)
 
 
 def wait(

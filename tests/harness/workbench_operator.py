@@ -19,23 +19,19 @@ ACCOUNT = "belay"
 USER = f"system:serviceaccount:{HOME}:{ACCOUNT}"
 """Who the operator is in the audit log."""
 
+KUBECONFIG = "operator.kubeconfig"
+
 _PROGRAM = "from belay.cli.app import main; main()"
 _KINDS = "namespace,serviceaccount,clusterrole,clusterrolebinding,role,rolebinding"
 
 
 def install(cluster: Cluster, folder: Path) -> Path:
-    """Apply CRDs and rights as shipped, without the pod; gives a kubeconfig of the ServiceAccount.
-
-    Applying what is there already changes nothing, so each process of a test run may do it.
-    """
+    """Apply the rights as shipped, without the pod; gives a kubeconfig of the ServiceAccount."""
     forced = ["--server-side", "--force-conflicts"]
-    cluster.kubectl("apply", *forced, "-k", str(ROOT / "crds"))
     base = cluster.kubectl("kustomize", str(ROOT / "deploy/base"))
     rights = [part for part in base.split("\n---\n") if _is_right(part)]
     cluster.kubectl("apply", *forced, "-f", "-", stdin="\n---\n".join(rights))
-    names = ("crd/workflows.belay.dev", "crd/workflowrevisions.belay.dev")
-    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
-    return kube.service_account_kubeconfig(cluster, HOME, ACCOUNT, folder / "operator.kubeconfig")
+    return kube.service_account_kubeconfig(cluster, HOME, ACCOUNT, folder / KUBECONFIG)
 
 
 def _is_right(manifest: str) -> bool:
@@ -106,7 +102,7 @@ class Places:
     cluster: Cluster
     kubeconfig: Path
     folder: Path
-    size: int = 8
+    size: int = 20
     _free: list[tuple[str, ExitStack]] = field(default_factory=list)
     _operator: Operator | None = None
 

@@ -85,8 +85,7 @@ Start = Callable[[], Process]
 
 
 @pytest.fixture
-def start(cluster: Cluster, namespace: str) -> Iterator[Start]:
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "crds"))
+def start(cluster: Cluster, namespace: str, crds: None) -> Iterator[Start]:
     started: list[Process] = []
 
     def begin() -> Process:

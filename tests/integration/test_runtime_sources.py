@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from tests.harness import kube
 from tests.harness.cluster import Cluster
-from tests.harness.setup import ROOT
 
 from belay.core.keys import Key
 from belay.runtime.deliveries import Deliveries
@@ -49,13 +48,6 @@ class Heard:
 @pytest.fixture
 async def heard() -> Heard:
     return Heard()
-
-
-@pytest.fixture(scope="module")
-def crds(cluster: Cluster) -> None:
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "crds"))
-    names = ["crd/workflows.belay.dev", "crd/workflowrevisions.belay.dev"]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from tests.scenario.store import Server
 from belay.shell.resources import WORKFLOWS
 
 NAMES = sorted(STORIES)
-SAMPLE = 8
-"""Stories that a run of `make test` plays in each kind of weather that chance makes."""
+SAMPLE = 6
+"""Stories that a run of `make test` plays in each kind of weather."""
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def undisturbed(name: str) -> Run:
     return play(STORIES[name])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_story_ends_the_same_when_the_operator_dies_after_every_step(name: str) -> None:
-    run = play(STORIES[name], Weather(crashes=_after_every_step()))
-    assert run.ending == undisturbed(name).ending
-    assert run.restarts > 3
+def test_stories_end_the_same_when_the_operator_dies_after_every_step(sample: list[str]) -> None:
+    for name in sample:
+        run = play(STORIES[name], Weather(crashes=_after_every_step()))
+        assert run.ending == undisturbed(name).ending, name
+        assert run.restarts > 3, name
 
 
 def test_stories_end_the_same_in_any_order_of_events(seed: int, sample: list[str]) -> None:

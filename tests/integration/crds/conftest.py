@@ -1,25 +1,34 @@
 """A namespace of its own for each file, on a cluster that knows the CRDs."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from tests.harness import kube
 from tests.harness.cluster import Cluster
-from tests.harness.setup import ROOT, SetupError
+from tests.harness.direct import Direct, direct
+from tests.harness.setup import SetupError
 
+from belay.shell.errors import ApiError
+from belay.shell.resources import REVISIONS, WORKFLOWS, Resource
+
+T = TypeVar("T")
 Create = Callable[[dict[str, Any]], None]
 Refusal = Callable[[dict[str, Any]], str]
 PatchStatus = Callable[[str, dict[str, Any]], None]
 
+_RESOURCES = {resource.kind: resource for resource in (WORKFLOWS, REVISIONS)}
+
+
+def resource_of(obj: dict[str, Any]) -> Resource:
+    return _RESOURCES[obj["kind"]]
+
 
 @pytest.fixture(scope="session")
-def crds(cluster: Cluster) -> None:
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "crds"))
-    names = ["crd/workflows.belay.dev", "crd/workflowrevisions.belay.dev"]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+def api(cluster: Cluster) -> Direct:
+    """The administrator's connection."""
+    return direct(cluster.kubeconfig)
 
 
 @pytest.fixture(scope="module")
@@ -29,47 +38,45 @@ def namespace(cluster: Cluster, crds: None) -> Iterator[str]:
 
 
 @pytest.fixture
-def create(cluster: Cluster, namespace: str) -> Create:
+def create(api: Direct, namespace: str) -> Create:
     """Create an object in the test's namespace."""
 
     def create_it(obj: dict[str, Any]) -> None:
-        cluster.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(obj))
+        api.create(resource_of(obj), namespace, obj)
 
     return create_it
 
 
 @pytest.fixture
-def refusal(cluster: Cluster, namespace: str) -> Refusal:
+def refusal(api: Direct, namespace: str) -> Refusal:
     """What the API server says when it refuses to create an object."""
 
     def try_it(obj: dict[str, Any]) -> str:
-        arguments = ["create", "-n", namespace, "--dry-run=server", "-f", "-"]
-        with pytest.raises(SetupError) as refused:
-            cluster.kubectl(*arguments, stdin=json.dumps(obj))
-        return str(refused.value)
+        with pytest.raises(ApiError) as refused:
+            api.create(resource_of(obj), namespace, obj, dry_run=True)
+        assert refused.value.code in (400, 422)
+        return refused.value.message
 
     return try_it
 
 
 @pytest.fixture
-def patch_status(cluster: Cluster, namespace: str) -> PatchStatus:
+def patch_status(api: Direct, namespace: str) -> PatchStatus:
     """Write the status of the Workflow of that name."""
 
     def patch_it(name: str, status: dict[str, Any]) -> None:
-        patch = json.dumps({"status": status})
-        where = ["-n", namespace, "--subresource=status", "--type=merge"]
-        cluster.kubectl("patch", "bwf", name, *where, "--patch", patch)
+        api.patch_status(WORKFLOWS, namespace, name, status)
 
     return patch_it
 
 
-def eventually(attempt: Callable[[], str], seconds: float = 30) -> str:
+def eventually(attempt: Callable[[], T], seconds: float = 30) -> T:
     """The result of the first attempt that the cluster does not refuse."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             return attempt()
-        except SetupError:
+        except (SetupError, ApiError, KeyError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

@@ -1,14 +1,17 @@
 """What must not change cannot be changed, at any depth."""
 
 import copy
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from tests.harness.cluster import Cluster
-from tests.harness.setup import SetupError
+from tests.harness.direct import Direct
+from tests.integration.crds.conftest import resource_of
 from tests.integration.crds.samples import full_revision, workflow
+
+from belay.shell.errors import ApiError
+from belay.shell.resources import REVISIONS, WORKFLOWS
 
 Path = tuple[str | int, ...]
 Change = Callable[[Any, str | int], None]
@@ -57,7 +60,6 @@ def applied(change: Change, spec: dict[str, Any], path: Path) -> dict[str, Any]:
     return spec
 
 
-REPLACE = ("replace", "--validate=ignore", "-f", "-")
 REVISION = full_revision()
 CHANGES = [
     pytest.param(
@@ -71,22 +73,22 @@ CHANGES = [
 
 
 @pytest.fixture
-def replace(cluster: Cluster, namespace: str) -> Replace:
+def replace(api: Direct, namespace: str) -> Replace:
     """Replace an object without asking for strictness, and give the refusal."""
 
     def try_it(obj: dict[str, Any]) -> str:
-        with pytest.raises(SetupError) as refused:
-            cluster.kubectl(*REPLACE, "-n", namespace, stdin=json.dumps(obj))
-        return str(refused.value)
+        with pytest.raises(ApiError) as refused:
+            api.replace(resource_of(obj), namespace, obj, validation="Ignore")
+        assert refused.value.code == 422
+        return refused.value.message
 
     return try_it
 
 
 @pytest.fixture(scope="module")
-def stored(cluster: Cluster, namespace: str) -> str:
+def stored(api: Direct, namespace: str) -> str:
     """The stored revision's resourceVersion."""
-    cluster.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(REVISION))
-    version: str = cluster.get("bwr", "triage-v1", "-n", namespace)["metadata"]["resourceVersion"]
+    version: str = api.create(REVISIONS, namespace, REVISION)["metadata"]["resourceVersion"]
     return version
 
 
@@ -101,16 +103,16 @@ def test_a_revision_refuses_a_spec_with_a_key(
 
 @pytest.mark.parametrize("path", [(), ("source",), ("source", "git"), ("bindings", 0)], ids=str)
 def test_a_key_that_the_schema_does_not_know_is_not_stored(
-    cluster: Cluster, namespace: str, stored: str, path: Path
+    api: Direct, namespace: str, stored: str, path: Path
 ) -> None:
     def smuggled(parent: Any, key: str | int) -> None:
         parent[key] = "value"
 
     smuggling = {**REVISION, "spec": applied(smuggled, REVISION["spec"], (*path, "smuggled"))}
 
-    cluster.kubectl(*REPLACE, "-n", namespace, stdin=json.dumps(smuggling))
+    api.replace(REVISIONS, namespace, smuggling, validation="Ignore")
 
-    now = cluster.get("bwr", "triage-v1", "-n", namespace)
+    now = api.get(REVISIONS, namespace, "triage-v1")
     assert now["metadata"]["resourceVersion"] == stored
     assert now["spec"] == REVISION["spec"]
 
@@ -126,12 +128,12 @@ def test_a_key_that_the_schema_does_not_know_is_not_stored(
     ids=lambda add: next(iter(add)),
 )
 def test_a_revision_refuses_a_field_that_it_was_made_without(
-    cluster: Cluster, namespace: str, replace: Replace, add: dict[str, Any]
+    api: Direct, namespace: str, replace: Replace, add: dict[str, Any]
 ) -> None:
     bare = {**REVISION, "metadata": {"name": "bare-v1"}}
     needed = ("revision", "definition", "format", "mediaType", "digest", "contentDigest")
     bare["spec"] = {name: REVISION["spec"][name] for name in needed} | {"workflowName": "bare"}
-    cluster.apply(bare, namespace=namespace)
+    api.apply(REVISIONS, namespace, bare)
 
     assert "spec is immutable" in replace({**bare, "spec": bare["spec"] | add})
 
@@ -159,10 +161,10 @@ def test_labels_of_a_revision_can_change(cluster: Cluster, namespace: str, store
     ids=["mount path", "another workload", "a container", "one more workload"],
 )
 def test_a_workflow_keeps_its_target(
-    cluster: Cluster, namespace: str, replace: Replace, change: dict[str, Any]
+    api: Direct, namespace: str, replace: Replace, change: dict[str, Any]
 ) -> None:
     obj = workflow()
-    cluster.apply(obj, namespace=namespace)
+    api.apply(WORKFLOWS, namespace, obj)
 
     said = replace(workflow(target={**obj["spec"]["target"], **change}))
 

@@ -1,10 +1,9 @@
 """What the models write and the API server stores is the same; server-side apply merges lists."""
 
-import json
 from typing import Any
 
 import pytest
-from tests.harness.cluster import Cluster
+from tests.harness.direct import Direct
 from tests.integration.crds.conftest import Create, PatchStatus
 from tests.integration.crds.samples import check, full_revision, target, workflow
 from tests.integration.crds.status import STATUS, WHEN
@@ -13,6 +12,7 @@ from belay.api.revision import WorkflowRevisionSpec
 from belay.api.status import Condition, WorkflowStatus
 from belay.api.words import ConditionType
 from belay.api.workflow import WorkflowSpec
+from belay.shell.resources import REVISIONS, WORKFLOWS
 
 
 @pytest.mark.parametrize(
@@ -54,69 +54,67 @@ def test_what_is_unusual_and_right_is_accepted(create: Create, obj: dict[str, An
 
 
 def test_the_server_fills_in_the_defaults_that_the_models_have(
-    cluster: Cluster, namespace: str, create: Create
+    api: Direct, namespace: str, create: Create
 ) -> None:
     sparse = workflow("sparse", verification={"checks": [check()]})
     create(sparse)
 
-    stored = cluster.get("bwf", "sparse", "-n", namespace)["spec"]
+    stored = api.get(WORKFLOWS, namespace, "sparse")["spec"]
 
     assert stored == WorkflowSpec.model_validate(sparse["spec"]).to_api()
 
 
 def test_a_revision_comes_back_as_the_model_wrote_it(
-    cluster: Cluster, namespace: str, create: Create
+    api: Direct, namespace: str, create: Create
 ) -> None:
     written = WorkflowRevisionSpec.model_validate(full_revision()["spec"])
     create({**full_revision(), "spec": written.to_api()})
 
-    stored = cluster.get("bwr", "triage-v1", "-n", namespace)["spec"]
+    stored = api.get(REVISIONS, namespace, "triage-v1")["spec"]
 
     assert WorkflowRevisionSpec.model_validate(stored) == written
 
 
 def test_a_whole_status_comes_back_as_the_model_wrote_it(
-    cluster: Cluster, namespace: str, create: Create, patch_status: PatchStatus
+    api: Direct, namespace: str, create: Create, patch_status: PatchStatus
 ) -> None:
     create(workflow("whole"))
     patch_status("whole", STATUS.to_api())
 
-    stored = cluster.get("bwf", "whole", "-n", namespace)["status"]
+    stored = api.get(WORKFLOWS, namespace, "whole")["status"]
 
     assert stored == STATUS.to_api()
     assert WorkflowStatus.model_validate(stored) == STATUS
 
 
 def test_a_status_can_be_written_by_its_subresource_only(
-    cluster: Cluster, namespace: str, create: Create
+    api: Direct, namespace: str, create: Create
 ) -> None:
     create({**workflow("sneaky"), "status": {"activeRevision": "v9"}})
 
-    assert "status" not in cluster.get("bwf", "sneaky", "-n", namespace)
+    assert "status" not in api.get(WORKFLOWS, namespace, "sneaky")
 
 
-def test_server_side_apply_merges_checks_by_name(cluster: Cluster, namespace: str) -> None:
+def test_server_side_apply_merges_checks_by_name(api: Direct, namespace: str) -> None:
     both = workflow("merged", verification={"checks": [check("one"), check("two", period="2s")]})
-    cluster.apply(both, namespace=namespace)
+    api.apply(WORKFLOWS, namespace, both)
     third = workflow("merged", verification={"checks": [check("three")]})
 
-    apply = ["apply", "--server-side", "--field-manager=someone", "-n", namespace, "-f", "-"]
-    cluster.kubectl(*apply, stdin=json.dumps(third))
+    api.apply(WORKFLOWS, namespace, third, manager="someone")
 
-    checks = cluster.get("bwf", "merged", "-n", namespace)["spec"]["verification"]["checks"]
+    checks = api.get(WORKFLOWS, namespace, "merged")["spec"]["verification"]["checks"]
     assert [one["name"] for one in checks] == ["one", "two", "three"]
 
 
 def test_server_side_apply_merges_conditions_by_type(
-    cluster: Cluster, namespace: str, create: Create
+    api: Direct, namespace: str, create: Create
 ) -> None:
     create(workflow("conditioned"))
     for condition, manager in ((ConditionType.READY, "one"), (ConditionType.ACTIVE, "another")):
         said = Condition(type=condition, status="True", reason="So", last_transition_time=WHEN)
         obj = {**workflow("conditioned"), "status": {"conditions": [said.to_api()]}}
         del obj["spec"]
-        apply = ["apply", "--server-side", "--subresource=status", "-n", namespace, "-f", "-"]
-        cluster.kubectl(*apply, f"--field-manager={manager}", stdin=json.dumps(obj))
+        api.apply(WORKFLOWS, namespace, obj, manager=manager, subresource="status")
 
-    conditions = cluster.get("bwf", "conditioned", "-n", namespace)["status"]["conditions"]
+    conditions = api.get(WORKFLOWS, namespace, "conditioned")["status"]["conditions"]
     assert [one["type"] for one in conditions] == ["Ready", "Active"]

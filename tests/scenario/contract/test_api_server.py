@@ -13,7 +13,6 @@ from tests.scenario.contract.interface import Api
 from tests.scenario.contract.objects import Objects
 from tests.scenario.contract.statuses import Statuses
 from tests.scenario.contract.watching import Watching
-from tests.scenario.shapes import CRDS
 from tests.scenario.store import Server
 
 from belay.shell.cluster import Cluster
@@ -26,11 +25,8 @@ class Contract(Objects, Applying, Statuses, Watching):
 
 
 @pytest.fixture(scope="module")
-def place(cluster: clusters.Cluster) -> Iterator[str]:
+def place(cluster: clusters.Cluster, crds: None) -> Iterator[str]:
     """One namespace for all of them, with our CRDs."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(CRDS))
-    names = ["crd/workflows.belay.dev", "crd/workflowrevisions.belay.dev"]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
     with kube.namespace(cluster, "contract") as name:
         yield name
 
