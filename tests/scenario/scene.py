@@ -27,7 +27,15 @@ from belay.api.revision import Format
 from belay.api.words import Outcome
 from belay.core.revisions.read import parse
 from belay.core.revisions.revision import Draft, build
-from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, REVISIONS, WORKFLOWS, Resource
+from belay.shell.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    PODS,
+    REPLICA_SETS,
+    REVISIONS,
+    WORKFLOWS,
+    Resource,
+)
 
 NAMESPACE, WORKFLOW = "shop", "wf-1"
 _USER = Write(Entry("kubectl-edit", "Update", ""))
@@ -163,6 +171,40 @@ class Scene:
 
         self._edit(DEPLOYMENTS, "triage", change)
 
+    def loses_status(self, **spec: str) -> None:
+        """The Workflow is restored from a backup: without its status, and with other wishes."""
+        wishes = f" that wants {spec['wants']}" if spec else ""
+        self.tale.tell("restore", f"brings Workflow {WORKFLOW}{wishes} back without its status")
+        body = self.seen()
+        del body["status"]
+        self.server.delete(WORKFLOWS, NAMESPACE, WORKFLOW)
+        if spec:
+            body["spec"]["activeRevision"] = spec["wants"]
+        metadata = {"name": WORKFLOW}
+        self.server.create(WORKFLOWS, NAMESPACE, {**body, "metadata": metadata}, _USER)
+
+    def replaces_deployment(self, who: str) -> None:
+        """Write the Deployment whole, as it is in Git."""
+        self.tale.tell(who, "replaces Deployment triage by the one from Git")
+
+        def replace(body: Object) -> None:
+            template = body["spec"]["template"]
+            template["metadata"].pop("annotations")
+            template["spec"].pop("volumes")
+            template["spec"]["containers"][0].pop("volumeMounts")
+
+        self._edit(DEPLOYMENTS, "triage", replace, who)
+
+    def undoes_to(self, revision: str) -> None:
+        """`kubectl rollout undo`: the template of an older ReplicaSet comes back."""
+        self.tale.tell("on call", f"undoes Deployment triage to the content of {revision}")
+        templates = [r["spec"]["template"] for r in self.server.list(REPLICA_SETS, NAMESPACE)]
+        (older,) = [t for t in templates if self._content(t) == revision]
+        older["metadata"]["labels"].pop("pod-template-hash")
+        self._edit(
+            DEPLOYMENTS, "triage", lambda b: b["spec"].update(template=older), "kubectl-rollout"
+        )
+
     def breaks_network(self) -> None:
         self.tale.tell("network", "nothing from Belay reaches the pods any more")
         self.kubelet.unreachable = True
@@ -224,10 +266,20 @@ class Scene:
         """Names under which these contents were published first."""
         return {self._digests[digest] for digest in digests}
 
-    def _edit(self, resource: Resource, name: str, change: Callable[[Object], None]) -> None:
+    def _content(self, template: Object) -> str:
+        digest = template["metadata"].get("annotations", {}).get(ANNOTATION_CONTENT_DIGEST)
+        return self._digests.get(digest, "")
+
+    def _edit(
+        self,
+        resource: Resource,
+        name: str,
+        change: Callable[[Object], None],
+        who: str = "kubectl-edit",
+    ) -> None:
         body = self.server.get(resource, NAMESPACE, name)
         change(body)
-        self.server.replace(resource, NAMESPACE, body, _USER)
+        self.server.replace(resource, NAMESPACE, body, Write(Entry(who, "Update", "")))
 
     def _happened(self, event: Event) -> None:
         if event.id[0] != WORKFLOWS or event.kind == "DELETED":

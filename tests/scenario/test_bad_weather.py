@@ -10,10 +10,11 @@ from tests.scenario.api import Call
 from tests.scenario.machine import Weather
 from tests.scenario.ownership import Entry
 from tests.scenario.records import Write
-from tests.scenario.stage import STORIES, Run, play
+from tests.scenario.scene import Scene
+from tests.scenario.stage import STORIES, Run, Story, play
 from tests.scenario.store import Server
 
-from belay.shell.resources import WORKFLOWS
+from belay.shell.resources import PODS, WORKFLOWS
 
 NAMES = sorted(STORIES)
 SAMPLE = 6
@@ -108,3 +109,25 @@ def _now_and_then(rng: Random, *_: object) -> bool:
 
 def _only(deadly: int) -> Callable[[int, Call], bool]:
     return lambda number, _: number == deadly
+
+
+def test_a_busy_annotator_of_a_refused_wish_makes_few_dry_runs() -> None:
+    calls: list[Call] = []
+
+    async def plot(scene: Scene) -> None:
+        scene.deployment(consents=False)
+        scene.publish("v1")
+        scene.workflow("v1")
+        await scene.phase("Refused")
+        scene.machine.heard = calls.append
+        for number in range(100):
+            scene.annotates("build", str(number))
+            await scene.passes(0.1)
+        scene.consents()
+        await scene.phase("Promoted")
+
+    told = Story("busy", "A busy annotator", "Of a refused wish.", plot)
+    assert play(told).ending.phase == "Promoted"
+    until = next(n for n, c in enumerate(calls) if c.dry_run)
+    listed = [c for c in calls[:until] if c.verb == "list" and c.resource == PODS]
+    assert 1 <= len(listed) <= 14

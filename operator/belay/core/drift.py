@@ -19,6 +19,7 @@ from belay.core.decision import Decision
 from belay.core.gates import Go, consents, delivery_of, retry_command
 from belay.core.milestones import Milestone
 from belay.core.observed import Observed
+from belay.core.workloads import WorkloadView
 
 _FIRST_WAIT: Final = timedelta(minutes=1)
 _LONGEST_WAIT: Final = timedelta(hours=1)
@@ -77,8 +78,14 @@ def found(seen: Observed) -> Drift | None:
         elif not consents(seen, workload):
             worst = Drift(How.REPLACED, f"{workload.told} does not name this workflow any more")
         elif worst is None:
-            worst = Drift(How.REMOVED, f"{by} took the delivery out of {workload.told}")
+            worst = Drift(How.REMOVED, _removed(workload))
     return worst
+
+
+def _removed(workload: WorkloadView) -> str:
+    """Who only takes fields away leaves no name; whoever wrote before may be the one or not."""
+    by = f" (last written by {workload.changed_by})" if workload.changed_by else ""
+    return f"the delivery was taken out of {workload.told}{by}"
 
 
 def at_rest(seen: Observed, now: datetime) -> Decision | None:
@@ -108,8 +115,8 @@ def say(seen: Observed, drift: Drift, due: datetime | None = None) -> Say:
         case How.REMOVED if due is not None:
             times = _corrections(seen.status)[0]
             remedy = (
-                f"It is put back at {due:%H:%M:%S}, for the {times + 1}th time in a row: let that "
-                "manager apply its own fields only (kubectl apply --server-side; no Replace=true)"
+                f"It was put back {times} times and is again at {due:%H:%M:%S}: let its manager "
+                "apply its own fields only (kubectl apply --server-side; no Replace=true)"
             )
         case _:
             remedy = (

@@ -37,7 +37,7 @@ def of(rollout: Rollout, stable: RevisionRef | None) -> tuple[Milestone, ...]:
     if rollout.activated_at is not None:
         took = spoken(rollout.activated_at - rollout.started_at)
         note = f"{short(rollout.to)} is delivered and through the gate after {took}"
-        told.append(Milestone(rollout.id, Reason.ACTIVATED, note, rollout.activated_at))
+        told.append(Milestone(_occasion(rollout), Reason.ACTIVATED, note, rollout.activated_at))
     unproven = rollout.ending is not None or rollout.outcome not in (
         None,
         Outcome.PROMOTED,
@@ -48,7 +48,7 @@ def of(rollout: Rollout, stable: RevisionRef | None) -> tuple[Milestone, ...]:
         note = f"{rollout.to.revision}: {rollout.message}"
         if rollout.reason not in (Reason.ABORTED, Reason.SUPERSEDED):
             at = rollout.ended_at or rollout.phase_started_at
-            told.append(Milestone(rollout.id, rollout.reason, note, at, warning=True))
+            told.append(Milestone(_occasion(rollout), rollout.reason, note, at, warning=True))
     if rollout.outcome is not None:
         told.append(_ended(rollout, rollout.outcome, stable))
     return tuple(told)
@@ -62,17 +62,26 @@ def adopted(generation: int, message: str, at: datetime) -> Milestone:
     return Milestone(f"g{generation}", Reason.SAME_CONTENT, message, at, action="Adopt")
 
 
+def _occasion(rollout: Rollout) -> str:
+    """The id; after a loss of the status its number begins anew, and events may be left of it."""
+    if rollout.trigger is Trigger.ADOPTION:
+        return f"{rollout.id}-{rollout.started_at:%Y%m%d%H%M%S}"
+    return rollout.id
+
+
 def _started(rollout: Rollout) -> Milestone:
     if rollout.trigger is Trigger.DRIFT:
         note = f"{short(rollout.to)} is put back: {rollout.message}"
-        return Milestone(rollout.id, Reason.DRIFTED, note, rollout.started_at, True, "Drift")
+        return Milestone(
+            _occasion(rollout), Reason.DRIFTED, note, rollout.started_at, True, "Drift"
+        )
     if rollout.trigger is Trigger.ADOPTION:
         note = f"{short(rollout.to)} was found running: it is proven where it runs"
-        return Milestone(rollout.id, Reason.ROLLOUT_STARTED, note, rollout.started_at)
+        return Milestone(_occasion(rollout), Reason.ROLLOUT_STARTED, note, rollout.started_at)
     origin = rollout.from_.revision if rollout.from_ else "nothing"
     aside = "tried aside first" if rollout.previewed else "delivered without a preview"
     note = f"{origin} -> {short(rollout.to)}: {aside}"
-    return Milestone(rollout.id, Reason.ROLLOUT_STARTED, note, rollout.started_at)
+    return Milestone(_occasion(rollout), Reason.ROLLOUT_STARTED, note, rollout.started_at)
 
 
 def _ended(rollout: Rollout, outcome: Outcome, stable: RevisionRef | None) -> Milestone:
@@ -103,4 +112,4 @@ def _ended(rollout: Rollout, outcome: Outcome, stable: RevisionRef | None) -> Mi
         case _:
             assert_never(outcome)
     good = outcome in (Outcome.PROMOTED, Outcome.SUPERSEDED)
-    return Milestone(rollout.id, outcome, note, at, warning=not good)
+    return Milestone(_occasion(rollout), outcome, note, at, warning=not good)

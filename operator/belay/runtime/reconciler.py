@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY, API_VERSION, MANAGER_STATUS
 from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase
+from belay.api.workflow import WorkflowSpec
 from belay.core import milestones
 from belay.core.decide import decide, under_way
 from belay.core.decision import Decision
@@ -19,6 +20,7 @@ from belay.core.observed import KnownRevision, Observed
 from belay.core.reports import REPORT
 from belay.runtime.leader import Parts
 from belay.runtime.queue import Priority
+from belay.runtime.refusals import Cause, Refusals
 from belay.shell.act import Senses, act
 from belay.shell.cluster import Object
 from belay.shell.errors import Conflict
@@ -67,6 +69,7 @@ class Reconciler:
         self._recorder = recorder
         self._looks: dict[Key, _Look] = {}
         self._versions: dict[Key, str] = {}
+        self._refusals = Refusals(now)
         self._observer = Observer(
             RevisionCache(),
             self._watched,
@@ -77,6 +80,11 @@ class Reconciler:
     async def reconcile(self, key: Key) -> float | None:
         """One turn; seconds until the next look, or None where an event will call for it."""
         turn = Turn(self._parts.cluster, key)
+        if key in self._refusals:
+            left = self._refusals.wait(key, await self._cause(turn))
+            if left is not None:
+                self._versions[key] = await turn.version()
+                return left
         for _ in range(MOST_STEPS):
             seen = await self._observe(turn)
             if seen is None:
@@ -88,6 +96,7 @@ class Reconciler:
                 continue
             if not decision.again:
                 self._versions[key] = await turn.version()
+                await self._note_refusal(turn)
                 return self._wait(key, seen, decision)
         log.warning("a turn took more than %d steps", MOST_STEPS, extra={"workflow": str(key)})
         return PAUSE
@@ -111,10 +120,30 @@ class Reconciler:
         self._parts.metrics.state.drop(key)
         self._looks.pop(key, None)
         self._versions.pop(key, None)
+        self._refusals.forget(key)
 
     async def close(self) -> None:
         await self._senses.close()
         await self._recorder.close()
+
+    async def _note_refusal(self, turn: Turn) -> None:
+        raw = await turn.get(WORKFLOWS, turn.key.name)
+        if raw is not None and (raw.get("status") or {}).get("phase") == Outcome.REFUSED:
+            self._refusals.note(turn.key, await self._cause(turn))
+        else:
+            self._refusals.forget(turn.key)
+
+    async def _cause(self, turn: Turn) -> Cause:
+        """All of a refused Workflow that the refusal rests on, as far as it is told by events."""
+        raw = await turn.get(WORKFLOWS, turn.key.name)
+        if raw is None:
+            return ()
+        wanted = self._parts.revisions.known(turn.key).get(raw["spec"]["activeRevision"])
+        versions = []
+        for one in WorkflowSpec.model_validate(raw["spec"]).target.workloads:
+            found = await turn.get(WORKLOADS[one.api_version, one.kind], one.name)
+            versions.append(found and found["metadata"]["resourceVersion"])
+        return (*_wish(raw), wanted and wanted.uid, *versions)
 
     async def _observe(self, turn: Turn) -> Observed | None:
         try:

@@ -38,10 +38,11 @@ def test_what_was_taken_out_is_put_back_and_proven_anew() -> None:
     assert toy.run().status.phase == Outcome.PROMOTED
     assert toy.carries() == "v1"
     assert toy.says(ConditionType.READY) == ("True", Reason.PUT_BACK)
-    assert "kubectl-rollout took the delivery out of Deployment triage" in toy.message()
+    words = "the delivery was taken out of Deployment triage (last written by kubectl-rollout)"
+    assert words in toy.message()
     note = next(n for (_, reason), n in toy.events.items() if reason == Reason.DRIFTED)
     assert "v1 (sha256:" in note
-    assert "is put back: kubectl-rollout took the delivery out" in note
+    assert f"is put back: {words}" in note
 
 
 def test_a_lost_mount_is_put_back_too() -> None:
