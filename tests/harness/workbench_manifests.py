@@ -37,8 +37,9 @@ def workflow(
 ) -> Object:
     """The manifest of a Workflow; `spec` holds further members of it, of verification too."""
     verification = {"checks": list(checks), "window": window, "preview": preview}
-    if "onInconclusive" in spec:
-        verification["onInconclusive"] = spec.pop("onInconclusive")
+    for member in ("onInconclusive", "steady"):
+        if member in spec:
+            verification[member] = spec.pop(member)
     workloads = [{"kind": "Deployment", "name": target} for target in targets]
     return {
         "metadata": {"name": name},

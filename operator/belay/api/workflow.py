@@ -152,6 +152,13 @@ class Target(ApiModel):
     """
 
 
+class Steady(ApiModel):
+    """Checks that go on at rest."""
+
+    period: Annotated[Duration, Field(json_schema_extra=bounds("1s", "1h"))] = "10s"
+    """Time between two requests of one check to one pod, in place of the check's own period."""
+
+
 class Verification(ApiModel):
     """How a revision is proven healthy."""
 
@@ -165,6 +172,10 @@ class Verification(ApiModel):
     """How long real traffic is observed after the gate, before the revision counts as proven."""
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
     """What to do when a deadline passes without a verdict."""
+    steady: Steady | None = None
+    """Let the checks at Observation go on after a revision was promoted: `steady: {}`. They only
+    tell, by the condition Serving and in metrics: nothing is reverted. Off by default.
+    """
 
 
 _DEADLINE = bounds("1s", "24h")

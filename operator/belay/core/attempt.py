@@ -11,13 +11,18 @@ from belay.core.fingerprint import fingerprint
 def attempt_digest(spec: WorkflowSpec, digest: str) -> str:
     """sha256 over the content's digest and all of the spec that bears on its proof.
 
-    Defaults are left out, so that a new optional field releases no quarantine.
+    Defaults are left out, so that a new optional field releases no quarantine. So is what bears on
+    no proof: how a proven revision goes on being checked.
     """
     tried: dict[str, Any] = {"v": 1, "digest": digest, "onFailure": spec.on_failure.value}
     for part in ("target", "verification"):
         value = getattr(spec, part)
         tried[part] = value.model_dump(
-            mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
+            mode="json",
+            by_alias=True,
+            exclude_none=True,
+            exclude_defaults=True,
+            exclude={"steady"},
         )
     if spec.preview is spec.default_preview:
         tried["verification"].pop("preview", None)

@@ -10,7 +10,8 @@ from belay.core.delivery import preview_name
 from belay.core.gates import delivery_of
 from belay.core.moves import fallback, is_at
 from belay.core.observed import Observed, RevisionView
-from belay.core.settled import answered
+from belay.core.settled import answered, idle
+from belay.core.steady import steady
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,13 @@ def needs(seen: Observed) -> Needs:
     if rollout is None:
         gating = not answered(seen) and not seen.spec.suspend
         compared = not seen.spec.suspend and drift.looked_at(seen.status)
-        return Needs(revision=gating, workloads=gating or compared, pods=gating, claims=gating)
+        asked = gating or (idle(seen) and steady(seen))
+        return Needs(
+            revision=gating,
+            workloads=asked or compared,
+            pods=asked,
+            claims=gating,
+        )
     if seen.spec.suspend or rollout.suspended_at is not None:
         return Needs()
     changed = wish_changed(seen, rollout)

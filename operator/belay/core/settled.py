@@ -6,7 +6,7 @@ from typing import assert_never
 
 from belay.api.status import HistoryEntry, Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Outcome, Phase, Reason, RolloutKind, Trigger
-from belay.core import adoption, conditions, drift, ending, gates, milestones, moves
+from belay.core import adoption, conditions, drift, ending, gates, milestones, moves, steady
 from belay.core.attempt import attempt_digest, unwished
 from belay.core.begin import begin
 from belay.core.conditions import Say, Story
@@ -41,7 +41,7 @@ def wants_retry(seen: Observed) -> bool:
 
 def settled(seen: Observed, now: datetime) -> Decision:
     if idle(seen):
-        return drift.at_rest(seen, now) or _housekeeping(seen)
+        return drift.at_rest(seen, now) or _housekeeping(seen, now)
     done = answered(seen)
     trigger = Trigger.RETRY if wants_retry(seen) else Trigger.SPEC
     if not seen.spec.suspend or seen.status.observed_generation is None:
@@ -217,11 +217,13 @@ def _unmarked(seen: Observed) -> WorkflowStatus:
     return seen.written or seen.status
 
 
-def _housekeeping(seen: Observed) -> Decision:
+def _housekeeping(seen: Observed, now: datetime) -> Decision:
     actions: list[Action] = [DeleteConfigMap(name) for name in seen.garbage]
     actions += _surplus(seen)
-    status = _stable_noted(seen)
-    return Decision(tuple(actions)).with_status(status, seen.status)
+    status = _stable_noted(replace(seen, status=steady.noted(seen, now)))
+    probes = steady.probes(seen)
+    decision = Decision(tuple(actions), probes=probes, follow=probes is not None)
+    return decision.with_status(status, seen.status)
 
 
 def _surplus(seen: Observed) -> list[Action]:

@@ -1,6 +1,7 @@
 """Stories in which the wished revision ends up running."""
 
 from tests.scenario.scene import Scene
+from tests.scenario.shapes import Object
 from tests.scenario.stage import story
 
 
@@ -99,3 +100,25 @@ async def consent_comes_later(scene: Scene) -> None:
     await scene.passes(10)
     scene.consents()
     await scene.phase("Promoted")
+
+
+@story(
+    "Checked at rest",
+    """With `verification.steady` the checks go on after v1 was promoted. It answers wrong for a
+    while: that is told, and nothing else is done. The operator dies meanwhile and goes on.""",
+)
+async def checked_at_rest(scene: Scene) -> None:
+    await scene.stable_on("v1", verification={"steady": {}})
+    await scene.passes(60)
+    scene.lives("v1", wrong_after=0)
+    await scene.until(lambda w: _serving(w) == "False")
+    await scene.passes(60)
+    scene.machine.crash()
+    await scene.passes(60)
+    scene.lives("v1")
+    await scene.until(lambda w: _serving(w) == "True")
+    await scene.passes(300)
+
+
+def _serving(workflow: Object) -> str:
+    return next(c["status"] for c in workflow["status"]["conditions"] if c["type"] == "Serving")

@@ -502,6 +502,6 @@ def promoted(*names: str, **more: Any) -> Toy:
 
 
 HOUR = timedelta(hours=1)
-_VERIFICATION = ("preview", "checks", "window", "on_inconclusive")
+_VERIFICATION = ("preview", "checks", "window", "on_inconclusive", "steady")
 _REVISION = "deployment.kubernetes.io/revision"
 _QUOTA = [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods=2"}]
