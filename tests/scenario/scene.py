@@ -58,6 +58,8 @@ class Scene:
     kubelet: Kubelet = field(init=False)
     controllers: Controllers = field(init=False)
     machine: Machine = field(init=False)
+    name: str = WORKFLOW
+    """The Workflow that the verbs are about."""
     _digests: dict[str, str] = field(default_factory=dict)
     _waiting: list[tuple[Seen, asyncio.Future[None]]] = field(default_factory=list)
 
@@ -77,6 +79,17 @@ class Scene:
         await self.passes(15)
         self.begin()
 
+    async def neighbours(self, count: int) -> None:
+        """Other Workflows at rest whose checks go on."""
+        for n in range(count):
+            self.name = f"near-{n + 1}"
+            self.deployment(self.name, replicas=1)
+            self.publish("v1")
+            steady = {"steady": {}, "window": "0s", "preview": "None"}
+            self.workflow("v1", (self.name,), verification=steady)
+            await self.rest()
+        self.name = WORKFLOW
+
     def begin(self) -> None:
         """What happens from now on is told, and Belay's writes are counted."""
         self.tale.begin()
@@ -86,7 +99,7 @@ class Scene:
         """The team deploys its application."""
         container = {"name": "app", "image": "triage:1", "ports": [{"containerPort": 8080}]}
         labels = {"app": name}
-        annotations = {ANNOTATION_WORKFLOW: WORKFLOW} if consents else {}
+        annotations = {ANNOTATION_WORKFLOW: self.name} if consents else {}
         template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
         body = {
             "metadata": {"name": name, "annotations": annotations},
@@ -102,12 +115,12 @@ class Scene:
         """Somebody makes a revision; its pods live as told. `content`: that of this revision."""
         text = json.dumps({"prompt": content or revision})
         document = parse(text.encode(), Format.JSON)
-        draft = Draft(workflow=WORKFLOW, revision=revision, form=Format.JSON, document=document)
+        draft = Draft(workflow=self.name, revision=revision, form=Format.JSON, document=document)
         spec = build(draft)
         self._digests[spec.content_digest] = content or revision
         if content is None:
             self.kubelet.lives[spec.content_digest] = Life(**life)
-        body = {"metadata": {"name": f"{WORKFLOW}-{revision}"}, "spec": received(spec.to_api())}
+        body = {"metadata": {"name": f"{self.name}-{revision}"}, "spec": received(spec.to_api())}
         self.server.create(REVISIONS, NAMESPACE, body, _USER)
         self.tale.tell("user", f"publishes {revision}")
 
@@ -127,7 +140,7 @@ class Scene:
         self.kubelet.watching |= set(in_place)
         verification = {"checks": [CHECK], "window": "20s", **spec.pop("verification", {})}
         body = {
-            "metadata": {"name": WORKFLOW},
+            "metadata": {"name": self.name},
             "spec": {
                 "activeRevision": revision,
                 "target": {"workloads": [_target(t, t in in_place) for t in targets]},
@@ -136,7 +149,7 @@ class Scene:
             },
         }
         self.server.create(WORKFLOWS, NAMESPACE, body, _USER)
-        self.tale.tell("user", f"creates Workflow {WORKFLOW}, activeRevision {revision}")
+        self.tale.tell("user", f"creates Workflow {self.name}, activeRevision {revision}")
 
     def wants(self, revision: str) -> None:
         """Patch spec.activeRevision."""
@@ -209,6 +222,10 @@ class Scene:
         self.tale.tell("network", "nothing from Belay reaches the pods any more")
         self.kubelet.unreachable = True
 
+    def mends_network(self) -> None:
+        self.tale.tell("network", "the pods can be reached again")
+        self.kubelet.unreachable = False
+
     async def until(self, seen: Seen) -> None:
         """Wait until the Workflow looks like this."""
         if seen(self.seen()):
@@ -234,7 +251,7 @@ class Scene:
         await asyncio.sleep(seconds)
 
     def seen(self) -> Object:
-        return self.server.get(WORKFLOWS, NAMESPACE, WORKFLOW)
+        return self.server.get(WORKFLOWS, NAMESPACE, self.name)
 
     def runs(self) -> dict[str, int]:
         """Ready pods by the content that they run, such as {"triage: v1": 2}."""
@@ -282,7 +299,7 @@ class Scene:
         self.server.replace(resource, NAMESPACE, body, Write(Entry(who, "Update", "")))
 
     def _happened(self, event: Event) -> None:
-        if event.id[0] != WORKFLOWS or event.kind == "DELETED":
+        if event.id != (WORKFLOWS, NAMESPACE, self.name) or event.kind == "DELETED":
             return
         for waiting in [w for w in self._waiting if w[0](event.body)]:
             self._waiting.remove(waiting)

@@ -88,6 +88,8 @@ class ProbePlan:
     session: str
     """Rollout id, phase and evidence generation, such as `12-1/Verifying/0`."""
     probes: tuple[Probe, ...]
+    heard: bool = False
+    """By the record its pods answered before: silence from the start is contact that was lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Final
 from belay.api.check import Check
 from belay.api.duration import seconds, spoken
 from belay.api.status import Evidence, Rollout
-from belay.api.words import Phase, Reason, Stage, Verdict
-from belay.core import asking, reports
+from belay.api.words import ConditionType, Phase, Reason, Stage, Verdict
+from belay.core import asking, conditions, reports
 from belay.core.observed import Observed
 from belay.core.pods import CRASH_LOOP_RESTARTS, Pod
 from belay.core.probe import Answer, Probe, ProbePlan, Tally
@@ -81,7 +81,10 @@ def plan(
         if (pod.ready or pod.uid in known) and pod.uid not in elsewhere
     ]
     asked = reports.plan(seen, stage, session) if pods is None else []
-    return ProbePlan(session, (*asked, *probes))
+    ready = conditions.find(seen.status.conditions, ConditionType.READY)
+    held = ready is not None and ready.reason == Reason.PROBING_SUSPENDED
+    heard = held or stage is Stage.OBSERVATION
+    return ProbePlan(session, (*asked, *probes), heard=heard)
 
 
 def failing(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod]) -> Why | None:

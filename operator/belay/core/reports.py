@@ -16,10 +16,10 @@ _PATIENT = "1s"
 
 
 def wanted(seen: Observed) -> RevisionRef | None:
-    """The content that pods have to report now."""
+    """The content that pods have to report now; at rest, what is active."""
     rollout = seen.status.rollout
     if rollout is None or rollout.outcome is not None:
-        return None
+        return seen.status.active
     return seen.status.stable if rollout.phase is Phase.REVERTING else rollout.to
 
 

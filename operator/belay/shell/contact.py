@@ -25,6 +25,10 @@ class Contact:
         self._lost.discard(key)
         self._lost_lately.pop(key, None)
 
+    def count(self, key: Key) -> None:
+        """It was heard before, if not by this process."""
+        self._heard.add(key)
+
     def lose(self, key: Key, at: float) -> None:
         """None of its pods answers any more, though kubelet calls them ready."""
         if key in self._heard and key not in self._lost:

@@ -146,6 +146,8 @@ class Prober:
             self.forget(key)
             session = _Session(plan.session, self._now(), Turns(self._lanes))
             self._sessions[key] = session
+            if plan.heard:
+                self._contact.count(key)
         before, session.asking = session.asking, {}
         for probe in plan.probes:
             if _identity(probe) not in session.asking:
@@ -283,7 +285,7 @@ class Prober:
         if not self._contact.turned(self._clock(), self._now()):
             return
         if self.lost_contact is not None:
-            _log.error("probing is suspended: %s", self.lost_contact.told)
+            _log.warning("probing is suspended: %s", self.lost_contact.told)
         else:
             _log.warning("probing goes on: contact is back")
             for session in self._sessions.values():

@@ -143,3 +143,22 @@ async def scaled_to_zero(scene: Scene) -> None:
     scene.publish("v2")
     scene.wants("v2")
     await scene.rest()
+
+
+@story(
+    "Contact is lost to everyone",
+    """v2 is observed when nothing reaches any pod any more. Six Workflows fall silent within
+    thirty seconds, so it is no revision's fault: the rollout holds, far beyond its window, and goes
+    on by itself when contact is back.""",
+)
+async def contact_is_lost(scene: Scene) -> None:
+    await scene.neighbours(5)
+    await scene.stable_on("v1")
+    scene.publish("v2")
+    scene.wants("v2")
+    await scene.phase("Observing")
+    await scene.passes(5)
+    scene.breaks_network()
+    await scene.passes(120)
+    scene.mends_network()
+    await scene.rest()

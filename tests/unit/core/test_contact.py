@@ -119,3 +119,14 @@ def test_where_no_check_is_to_decide_nothing_is_held() -> None:
     toy = promoted("v1", preview=Preview.NONE, checks=[gate_only]).wish("v2")
     toy.run(Phase.OBSERVING).lose_contact().run()
     assert toy.status.phase == Outcome.PROMOTED
+
+
+@pytest.mark.parametrize("phase", [Phase.PREVIEWING, Phase.VERIFYING, Phase.OBSERVING])
+def test_the_record_tells_a_new_process_who_was_heard(phase: Phase) -> None:
+    toy = at(phase)
+    toy.turn()
+    assert toy.plan is not None
+    assert toy.plan.heard is (phase is Phase.OBSERVING)
+    toy.lose_contact().turn()
+    toy.restart().turn()
+    assert toy.plan.heard

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from tests.unit.shell.pods import check, probe
@@ -78,6 +79,18 @@ def test_who_never_answered_says_nothing() -> None:
         begin(stage)
         await asyncio.sleep(60)
         assert stage.prober.lost_contact is None
+
+    staged(story)
+
+
+def test_a_new_process_believes_the_record_that_they_answered_before() -> None:
+    async def story(stage: Stage) -> None:
+        fall(stage, KEYS)
+        for key in KEYS:
+            probes = plan(probe(check(period="1s"), 80, pod=key.name))
+            stage.prober.pursue(key, replace(probes, heard=True))
+        await asyncio.sleep(2)
+        assert stage.prober.lost_contact is not None
 
     staged(story)
 
