@@ -11,8 +11,16 @@ from tests.unit.core.world import KEY, NOW, observed, seconds, spec
 from belay.api.reports import Reports
 from belay.api.revision import Binding, KeyRef
 from belay.api.status import Rollout, TargetRecord, WorkflowStatus
-from belay.api.words import Phase, Reason, RolloutKind, Stage, Trigger, Verdict
-from belay.api.workflow import OnInconclusive, Preview, TargetKind, Update, WorkflowSpec, Workload
+from belay.api.words import Outcome, Phase, Reason, RolloutKind, Stage, Trigger, Verdict
+from belay.api.workflow import (
+    OnInconclusive,
+    Preview,
+    Steady,
+    TargetKind,
+    Update,
+    WorkflowSpec,
+    Workload,
+)
 from belay.core import proof, reports
 from belay.core.attempt import attempt_digest
 from belay.core.decide import decide
@@ -321,3 +329,21 @@ def _content(name: str) -> ConfigMapView:
     owners = frozenset({"uid-of-triage"})
     config_map = Delivery(KEY, revision.ref, name, "/etc/belay").config_map
     return ConfigMapView(config_map, "uid", name, owners, revision.content)
+
+
+def test_checks_at_rest_are_asked_of_pods_that_report_what_is_active() -> None:
+    ended = rollout(Phase.OBSERVING, outcome=Outcome.PROMOTED, ended_at=NOW)
+    v2 = world.ref("v2")
+    status = WorkflowStatus(
+        observed_generation=2, phase="Promoted", rollout=ended, active=v2, stable=v2
+    )
+    seen = moving(
+        report("triage-1", RIGHT), report("triage-2", WRONG),
+        status=status, spec=wish(steady=Steady()), session=f"steady/{v2.content_digest}",
+    )  # fmt: skip
+    decision = decide(seen, NOW)
+    assert asked(decision) == [
+        ("contentDigest", "triage-1"), ("contentDigest", "triage-2"),
+        ("contentDigest", "triage-3"), ("answers", "triage-1"),
+    ]  # fmt: skip
+    assert {p.check.period for p in decision.probes.probes} == {"10s"}
