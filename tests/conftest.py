@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.harness import argo_rollouts, images, kube
 from tests.harness import cluster as clusters
-from tests.harness import images, kube
 from tests.harness.cluster import Cluster, Kind
-from tests.harness.setup import SetupError, locked
+from tests.harness.setup import SetupError, locked, say
 
 EXAMPLES, FULL_EXAMPLES = 40, 200
 """Of each property, where the property does not say how many."""
@@ -39,6 +39,15 @@ class SharedCluster:
     def want(self) -> None:
         """Say that a collected test needs the cluster."""
         (self.folder / "wanted").touch()
+
+    def want_argo(self) -> None:
+        """Say that a collected test needs the controller of Argo Rollouts."""
+        (self.folder / "wanted-argo").touch()
+
+    def no_argo(self) -> str:
+        """Why there is no such controller on this machine; empty where there is."""
+        told = self.folder / "no-argo"
+        return told.read_text() if told.exists() else ""
 
     def wanted(self) -> bool:
         """Whether any process of the run needs the cluster."""
@@ -64,12 +73,22 @@ class SharedCluster:
     def _start(self) -> Cluster:
         capture: Any = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
+            if (self.folder / "wanted-argo").exists():
+                self._build_argo()
             try:
                 cluster, stop = clusters.start(self.kind, [images.base])
             except SetupError as error:
                 pytest.exit(f"no cluster: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
         self._config.add_cleanup(stop)
         return cluster
+
+    def _build_argo(self) -> None:
+        """Before the first test: it may take minutes, and a worker could not tell of it."""
+        try:
+            argo_rollouts.controller()
+        except SetupError as error:
+            say(f"  no Argo Rollouts: {error}")
+            (self.folder / "no-argo").write_text(str(error).splitlines()[0])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -151,6 +170,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(no_pods)
         elif "cluster" in getattr(item, "fixturenames", ()):
             shared.want()
+            if "argo_controller" in getattr(item, "fixturenames", ()):
+                shared.want_argo()
 
 
 @pytest.fixture(scope="session")
@@ -175,6 +196,27 @@ def once(request: pytest.FixtureRequest) -> Once:
 def crds(cluster: Cluster, once: Once) -> None:
     """The CRDs, as they are in the repository."""
     once("crds", lambda _: cluster.apply_crds())
+
+
+@pytest.fixture(scope="session")
+def argo_crds(cluster: Cluster, once: Once) -> None:
+    """The real CRDs of Argo Rollouts on the cluster."""
+    if cluster.kind is Kind.EXISTING:
+        pytest.skip("would put the CRDs of Argo Rollouts onto a cluster that is somebody's own")
+    try:
+        argo_rollouts.crds()
+    except SetupError as error:
+        pytest.skip(f"needs the CRDs of Argo Rollouts: {error}")
+    once("argo-crds", lambda _: argo_rollouts.install_crds(cluster))
+
+
+@pytest.fixture(scope="session")
+def argo_controller(request: pytest.FixtureRequest, argo_crds: None) -> Path:
+    """The real controller of Argo Rollouts, to be started."""
+    why = request.config.stash[_SHARED].no_argo()
+    if why:
+        pytest.skip(f"needs the controller of Argo Rollouts, which cannot be built here: {why}")
+    return argo_rollouts.controller()
 
 
 @pytest.fixture(autouse=True)

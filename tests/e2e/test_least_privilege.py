@@ -22,13 +22,14 @@ Right = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
 
 
-def granted() -> set[Right]:
-    """What the ClusterRole of deploy/base grants."""
-    manifests = yaml.safe_load_all((ROOT / "deploy" / "base" / "rbac.yaml").read_text())
-    (role,) = [one for one in manifests if one["kind"] == "ClusterRole"]
+def granted(rbac: str = "base/rbac.yaml") -> set[Right]:
+    """What the ClusterRoles of this file grant; an aggregated one has no rules of its own."""
+    manifests = yaml.safe_load_all((ROOT / "deploy" / rbac).read_text())
     return {
         (group, resource, verb)
-        for rule in role["rules"]
+        for role in manifests
+        if role["kind"] == "ClusterRole"
+        for rule in role.get("rules") or ()
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]

@@ -92,7 +92,11 @@ def roles(base: Objects) -> Objects:
 
 def grants(base: Objects, granted: Callable[[dict[str, Any]], bool]) -> list[str]:
     """Names of the roles with a rule for which this holds."""
-    return [role["metadata"]["name"] for role in roles(base) if any(map(granted, role["rules"]))]
+    return [
+        role["metadata"]["name"]
+        for role in roles(base)
+        if any(map(granted, role.get("rules") or ()))
+    ]
 
 
 @pytest.mark.parametrize("part", ["apiGroups", "resources", "verbs"])

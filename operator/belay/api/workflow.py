@@ -33,13 +33,17 @@ class TargetKind(StrEnum):
     """Pods with a name and storage of their own, replaced one after the other."""
     DAEMON_SET = "DaemonSet"
     """One pod on each node."""
+    ROLLOUT = "Rollout"
+    """Argo Rollouts' own kind. Only where the administrator allows it."""
 
 
 class TargetApiVersion(StrEnum):
     """API versions of these kinds."""
 
     APPS = "apps/v1"
-    """For all of them."""
+    """For all kinds but a Rollout."""
+    ARGO = "argoproj.io/v1alpha1"
+    """For a Rollout."""
 
 
 class Update(StrEnum):
@@ -96,6 +100,10 @@ class Workload(ApiModel):
             cel(
                 "self.update == 'InPlace' || !has(self.reports)",
                 "reports is for update: InPlace only: leave it out",
+            ),
+            cel(
+                "(self.kind == 'Rollout') == (self.apiVersion == 'argoproj.io/v1alpha1')",
+                "write apiVersion: argoproj.io/v1alpha1 for a Rollout, and apps/v1 for the others",
             ),
         )
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from belay.api.names import DEFAULT_MOUNT_PATH
+from belay.core.workloads import OPTIONS
 from belay.runtime import app as operator
 from belay.runtime.assembly import make_reconciler
 from belay.runtime.config import Config, Election, LogFormat, LogLevel, new_identity
@@ -22,6 +23,13 @@ def _networks(given: list[str] | None) -> list[str] | None:
             ip_network(text)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
+    return given
+
+
+def _known_kinds(given: list[str] | None) -> list[str] | None:
+    for kind in given or ():
+        if kind not in OPTIONS:
+            raise typer.BadParameter(f"{kind} is none of {', '.join(sorted(OPTIONS))}")
     return given
 
 
@@ -101,6 +109,12 @@ def run(  # noqa: PLR0913, PLR0917
                      help="Network that the pods live in, such as 10.244.0.0/16; may be given "
                      "several times. Checks then ask no address outside."),
     ] = None,
+    target_kind: Annotated[
+        list[str] | None,
+        typer.Option(envvar="BELAY_TARGET_KINDS", callback=_known_kinds,
+                     help="Kind of target to allow besides those of apps/v1; may be given several "
+                     f"times. Known: {', '.join(sorted(OPTIONS))}."),
+    ] = None,
 ) -> None:  # fmt: skip
     """Run the operator until SIGTERM."""
     set_up(log_format, log_level)
@@ -123,5 +137,6 @@ def run(  # noqa: PLR0913, PLR0917
         mount_paths=tuple(mount_path or (DEFAULT_MOUNT_PATH,)),
         allow_host_network=allow_host_network,
         pod_networks=tuple(pod_network or ()),
+        target_kinds=tuple(target_kind or ()),
     )
     raise typer.Exit(asyncio.run(operator.run(config, make_reconciler)))

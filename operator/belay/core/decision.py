@@ -19,16 +19,43 @@ class ApplyTemplate:
     """Our fields are held by another manager that only copied them."""
 
     @property
+    def target(self) -> str:
+        return f"{self.body['kind']} {self.body['metadata']['name']}"
+
+    @property
     def told(self) -> str:
-        verb = "delivering to" if "spec" in self.body else "withdrawing from"
-        return f"{verb} {self.body['kind']} {self.body['metadata']['name']}"
+        return f"{'delivering to' if 'spec' in self.body else 'withdrawing from'} {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class PatchTemplate:
+    """Change our fields of a workload's pod template as it was read; of no other version."""
+
+    api_version: str
+    kind: str
+    name: str
+    operations: tuple[dict[str, Any], ...]
+    """A JSON patch (RFC 6902)."""
+    delivers: bool
+    """False: it withdraws the delivery."""
+
+    @property
+    def target(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def told(self) -> str:
+        return f"{'delivering to' if self.delivers else 'withdrawing from'} {self.target}"
+
+
+WriteTemplate = ApplyTemplate | PatchTemplate
 
 
 @dataclass(frozen=True, slots=True)
 class TryDelivery:
     """Dry-run the delivery on the server, and ask the live pods the baseline."""
 
-    writes: tuple["ApplyTemplate | WritePointer", ...]
+    writes: tuple["WriteTemplate | WritePointer", ...]
     checks: tuple[Check, ...]
     """Checks whose credentials must be there."""
     baseline: ProbePlan
@@ -92,6 +119,10 @@ class WritePointer:
     """Take back what was edited by hand."""
 
     @property
+    def target(self) -> str:
+        return f"ConfigMap {self.body['metadata']['name']}"
+
+    @property
     def told(self) -> str:
         return f"pointing ConfigMap {self.body['metadata']['name']} to the content"
 
@@ -125,7 +156,7 @@ Action = (
     | EnsureConfigMap
     | CreatePreview
     | DeletePreview
-    | ApplyTemplate
+    | WriteTemplate
     | DeletePod
     | WritePointer
     | DeleteConfigMap

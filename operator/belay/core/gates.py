@@ -175,6 +175,18 @@ def _replaced(seen: Observed, revision: RevisionView) -> Refuse | None:
     return None
 
 
+def _not_allowed(seen: Observed, workload: WorkloadView) -> Refuse | None:
+    option = workload.kind.option
+    if not option or option in seen.allowed_kinds:
+        return None
+    message = (
+        f"{workload.told}: targets of the kind {option} are not allowed here. The administrator "
+        f"allows them by `belay run --target-kind {option}` and the rights for them: see "
+        "docs/operations.md#further-kinds"
+    )
+    return Refuse(Reason.TARGET_UNSUPPORTED, message)
+
+
 def _missing(seen: Observed, workload: WorkloadView) -> Wait | None:
     if workload.found:
         return None
@@ -190,7 +202,7 @@ def _not_consenting(seen: Observed, workload: WorkloadView) -> Refuse | None:
         return None
     consent = workload.consent
     command = (
-        f"kubectl -n {seen.key.namespace} annotate {workload.kind.kind.lower()} {workload.name} "
+        f"kubectl -n {seen.key.namespace} annotate {workload.kind.resource} {workload.name} "
         f"{ANNOTATION_WORKFLOW}={seen.key.name}"
     )
     if consent:
@@ -279,6 +291,7 @@ def _report_undeclared(seen: Observed, workload: WorkloadView) -> Refuse | None:
 
 
 _OF_WORKLOADS: tuple[Callable[[Observed, WorkloadView], Wait | Refuse | None], ...] = (
+    _not_allowed,
     _missing,
     _not_consenting,
     _unsupported,

@@ -97,6 +97,7 @@ def moving_story(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> St
             message = f"{new} was found running, and is proven where it runs: nothing is rolled"
         elif rollout.trigger is Trigger.DRIFT:
             message += f" again: {rollout.message}"
+    message = "; ".join([message, *_pauses(seen)])
     stage = _STAGES.get(rollout.phase)
     if seen.lost_contact is not None and stage is not None and proof.unheard(seen, stage):
         reason = Reason.PROBING_SUSPENDED
@@ -130,6 +131,12 @@ def still_serving(seen: Observed, status: WorkflowStatus) -> Say:
     if status.stable is None:
         return conditions.NOTHING_PROVEN
     return Say("True", Reason.CHECK_PASSED, f"{status.stable.revision} is proven")
+
+
+def _pauses(seen: Observed) -> list[str]:
+    """Updates that wait for a person by their own strategy: Belay waits with them."""
+    rolling = (w for w in seen.workloads if not w.in_place)
+    return [f"{w.told} {w.completion.pause}" for w in rolling if w.completion.pause]
 
 
 def _fallback(status: WorkflowStatus) -> str:

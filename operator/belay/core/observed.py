@@ -144,3 +144,5 @@ class Observed:
     allowed_mounts: tuple[str, ...] = ("/etc/belay",)
     host_network_allowed: bool = False
     """The administrator lets checks ask pods on the host network."""
+    allowed_kinds: frozenset[str] = frozenset()
+    """Kinds of targets that the administrator allows besides the built-in ones, by their option."""

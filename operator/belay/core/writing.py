@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 
-from belay.core.decision import Action, ApplyTemplate, DeleteConfigMap, WritePointer
-from belay.core.delivery import Delivery, is_copied, pointer_map, template_patch, withdrawal
+from belay.core.decision import Action, DeleteConfigMap, WritePointer, WriteTemplate
+from belay.core.delivery import Delivery, pointer_map
 from belay.core.observed import Observed
+from belay.core.template_write import deliver, withdraw
 from belay.core.workloads import WorkloadView
 
 
 def deliveries(
     seen: Observed, delivery: Delivery, workloads: Sequence[WorkloadView], content: str
-) -> list[ApplyTemplate | WritePointer]:
+) -> list[WriteTemplate | WritePointer]:
     """What brings a content to these workloads: each template, and one pointer for all others."""
     rolling = [w for w in workloads if not w.in_place]
-    writes: list[ApplyTemplate | WritePointer] = [
-        ApplyTemplate(template_patch(w, delivery), force=is_copied(w)) for w in rolling
-    ]
+    writes: list[WriteTemplate | WritePointer] = [deliver(w, delivery) for w in rolling]
     if len(rolling) < len(workloads):
         watching = [w for w in seen.workloads if w.in_place]
         there = next((w.pointer for w in watching if w.pointer is not None), None)
@@ -29,6 +28,6 @@ def withdrawals(seen: Observed) -> list[Action]:
     rolling = [w for w in seen.workloads if w.carried is not None and not w.in_place]
     pointers = {w.pointer.name: w.pointer for w in seen.workloads if w.pointer and w.pointer.ours}
     return [
-        *(ApplyTemplate(withdrawal(w, seen.key.namespace)) for w in rolling),
+        *(withdraw(w, seen.key.namespace) for w in rolling),
         *(DeleteConfigMap(p.name, p.uid) for p in pointers.values()),
     ]

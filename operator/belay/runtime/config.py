@@ -68,6 +68,8 @@ class Config:
     pod_networks: tuple[str, ...] = ()
     """Networks, such as 10.244.0.0/16, that all pods live in; none means any address that is not
     denied."""
+    target_kinds: tuple[str, ...] = ()
+    """Kinds of targets besides the built-in ones, such as rollouts.argoproj.io."""
     drain_seconds: float = 10.0
     """How long passes in progress may take to end when the process is told to stop."""
 

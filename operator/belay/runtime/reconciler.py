@@ -75,6 +75,7 @@ class Reconciler:
             self._watched,
             allowed_mounts=parts.config.mount_paths,
             host_network_allowed=parts.config.allow_host_network,
+            allowed_kinds=frozenset(parts.config.target_kinds),
         )
 
     async def reconcile(self, key: Key) -> float | None:

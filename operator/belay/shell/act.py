@@ -23,12 +23,15 @@ from belay.core.decision import (
     DeletePreview,
     DeleteRevision,
     EnsureConfigMap,
+    PatchTemplate,
     TryDelivery,
     WritePointer,
+    WriteTemplate,
 )
 from belay.core.delivery import PREVIEW_GRACE
 from belay.core.observed import DryRun, Refusal
 from belay.core.probe import Answer, Probe, Sample
+from belay.shell.cluster import Object
 from belay.shell.credentials import Credentials, Problem
 from belay.shell.errors import (
     AlreadyExists,
@@ -80,6 +83,8 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
             return await _apply(turn, CONFIG_MAPS, body)
         case ApplyTemplate(body, force) | WritePointer(body, force):
             return await _apply(turn, _resource_of(body), body, force=force)
+        case PatchTemplate():
+            return await _patch(turn, action)
         case DeletePod(name, uid):
             await _gone(turn, PODS, name, uid=uid)
         case CreatePreview(body):
@@ -111,6 +116,30 @@ async def _apply(
         turn.forget(resource, name)
         return refusal(error, f"{resource.kind} {name}")
     return None
+
+
+async def _patch(turn: Turn, action: PatchTemplate) -> Refusal | None:
+    resource = WORKLOADS[action.api_version, action.kind]
+    try:
+        turn.put(resource, await _patched(turn, action))
+    except ApiError as error:
+        turn.forget(resource, action.name)
+        return refusal(error, action.target)
+    return None
+
+
+async def _patched(turn: Turn, action: PatchTemplate, *, dry_run: bool = False) -> Object:
+    try:
+        return await turn.cluster.patch(
+            WORKLOADS[action.api_version, action.kind],
+            turn.key.namespace,
+            action.name,
+            action.operations,
+            manager=MANAGER_DELIVERY,
+            dry_run=dry_run,
+        )
+    except NotFound as error:
+        raise Conflict(error.code, error.reason, error.message, error.causes) from error
 
 
 async def _create_preview(turn: Turn, body: dict[str, Any]) -> Refusal | None:
@@ -161,15 +190,18 @@ async def _askable(turn: Turn, check: Check, senses: Senses) -> Refusal | None:
     return None
 
 
-async def _dry_run(turn: Turn, delivery: ApplyTemplate | WritePointer) -> Refusal | None:
-    body = delivery.body
-    resource = _resource_of(body)
+async def _dry_run(turn: Turn, write: WriteTemplate | WritePointer) -> Refusal | None:
     try:
-        await turn.cluster.apply(
-            resource, body, manager=MANAGER_DELIVERY, force=delivery.force, dry_run=True
-        )
+        match write:
+            case ApplyTemplate(body, force) | WritePointer(body, force):
+                resource = _resource_of(body)
+                await turn.cluster.apply(
+                    resource, body, manager=MANAGER_DELIVERY, force=force, dry_run=True
+                )
+            case PatchTemplate():
+                await _patched(turn, write, dry_run=True)
     except ApiError as error:
-        found = refusal(error, f"{resource.kind} {body['metadata']['name']}")
+        found = refusal(error, write.target)
         denied = found.reason is not Reason.DELIVERY_CONFLICT
         return Refusal(Reason.DELIVERY_DENIED, found.message) if denied else found
     return None

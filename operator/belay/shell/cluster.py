@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 from urllib.parse import urlencode
@@ -27,6 +27,7 @@ _METADATA: Final = "application/json;as={};g=meta.k8s.io;v=v1"
 
 _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 """With its parameter, or the client library would encode the text a second time."""
+_JSON_PATCH: Final = "application/json-patch+json"
 _PAIR: Final = re.compile(r"\\\\|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")
 
 _WRITES: Final = frozenset({"create", "update", "patch", "delete"})
@@ -140,6 +141,23 @@ class Cluster:
         path = resource.path(metadata["namespace"], metadata["name"], subresource)
         return await self._json("patch", resource, path, query, body, content_type=_APPLY)
 
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        operations: Sequence[Object],
+        *,
+        manager: str,
+        dry_run: bool = False,
+    ) -> Object:
+        """JSON patch (RFC 6902); `operations` name the uid and the resourceVersion they are for."""
+        query = {"fieldManager": manager, "dryRun": "All" if dry_run else None}
+        path = resource.path(namespace, name)
+        return await self._json(
+            "patch", resource, path, query, list(operations), content_type=_JSON_PATCH
+        )
+
     async def delete(
         self,
         resource: Resource,
@@ -233,7 +251,7 @@ class Cluster:
         resource: Resource,
         path: str,
         query: Query | None = None,
-        body: Object | None = None,
+        body: Object | Objects | None = None,
         *,
         content_type: str = "application/json",
         accept: str = "application/json",
@@ -262,7 +280,7 @@ class Cluster:
         resource: Resource,
         path: str,
         query: Query | None = None,
-        body: Object | None = None,
+        body: Object | Objects | None = None,
         *,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
         content_type: str = "application/json",
@@ -312,7 +330,7 @@ class Cluster:
                 self._on_request(verb, resource, code)
 
 
-def _as_yaml(body: Object | None) -> str:
+def _as_yaml(body: Object | Objects | None) -> str:
     """JSON that is YAML, too: YAML knows no surrogate pairs, only escapes with eight digits."""
 
     def whole(match: re.Match[str]) -> str:

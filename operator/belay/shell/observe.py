@@ -68,11 +68,13 @@ class Observer:
         *,
         allowed_mounts: tuple[str, ...],
         host_network_allowed: bool = False,
+        allowed_kinds: frozenset[str] = frozenset(),
     ) -> None:
         self._revisions = revisions
         self._watching = watching
         self._allowed_mounts = allowed_mounts
         self._host_network_allowed = host_network_allowed
+        self._allowed_kinds = allowed_kinds
 
     async def observe(self, turn: Turn) -> Observed | None:
         """One Workflow as it is now; None when it is gone or going.
@@ -126,6 +128,7 @@ class Observer:
             failure=turn.failure,
             allowed_mounts=self._allowed_mounts,
             host_network_allowed=self._host_network_allowed,
+            allowed_kinds=self._allowed_kinds,
         )
 
     async def _revision(
@@ -150,7 +153,12 @@ class Observer:
         wanted = seen.spec.target.workloads
         pointer, views = await asyncio.gather(
             _pointer(turn, wanted),
-            asyncio.gather(*(_workload(turn, w, needs.pods, claims) for w in wanted)),
+            asyncio.gather(
+                *(
+                    _workload(turn, w, needs.pods, claims) if _is_allowed(seen, w) else _unread(w)
+                    for w in wanted
+                )
+            ),
         )
         pairs = zip(views, wanted, strict=True)
         return tuple(watching(view, one, pointer, turn.key.name) for view, one in pairs)
@@ -171,6 +179,16 @@ async def _pointer(turn: Turn, wanted: Iterable[Workload]) -> Object | None:
     if all(w.update is not Update.IN_PLACE for w in wanted):
         return None
     return await turn.get(CONFIG_MAPS, pointer_name(turn.key.name))
+
+
+def _is_allowed(seen: Observed, wanted: Workload) -> bool:
+    option = KINDS[wanted.api_version, wanted.kind].option
+    return not option or option in seen.allowed_kinds
+
+
+async def _unread(wanted: Workload) -> WorkloadView:
+    """Of a kind that the administrator does not allow, for which there may be no rights."""
+    return read_workload(wanted, None, (), ())
 
 
 async def _workload(turn: Turn, wanted: Workload, pods: bool, claims: bool) -> WorkloadView:

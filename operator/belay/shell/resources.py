@@ -32,6 +32,7 @@ REVISIONS: Final = Resource(GROUP, VERSION, "workflowrevisions", "WorkflowRevisi
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
 STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
 DAEMON_SETS: Final = Resource("apps", "v1", "daemonsets", "DaemonSet")
+ARGO_ROLLOUTS: Final = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout")
 REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet")
 CONTROLLER_REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
@@ -48,7 +49,7 @@ LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 WORKLOADS: Final = {
     (resource.api_version, resource.kind): resource
-    for resource in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)
+    for resource in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, ARGO_ROLLOUTS)
 }
 """Resource of each kind that a revision can be delivered to."""
 HISTORIES: Final = {resource.kind: resource for resource in (REPLICA_SETS, CONTROLLER_REVISIONS)}

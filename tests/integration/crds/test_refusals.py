@@ -52,6 +52,16 @@ def with_header(**header: Any) -> dict[str, Any]:
             id="the same workload twice",
         ),
         pytest.param(
+            workflow(target={"workloads": [{"kind": "Rollout", "name": "triage"}]}),
+            "write apiVersion: argoproj.io/v1alpha1 for a Rollout", id="a Rollout of apps/v1",
+        ),
+        pytest.param(
+            workflow(
+                target={"workloads": [{**DEPLOYMENT, "apiVersion": "argoproj.io/v1alpha1"}]}
+            ),
+            "and apps/v1 for the others", id="a Deployment of Argo",
+        ),
+        pytest.param(
             workflow(target={"workloads": [{"kind": "CronJob", "name": "triage"}]}),
             'supported values: "Deployment", "StatefulSet", "DaemonSet"',
             id="a kind that is not supported",

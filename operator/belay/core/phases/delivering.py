@@ -12,6 +12,7 @@ from belay.core.observed import Observed
 from belay.core.phases.content import missing_content, refused
 from belay.core.phases.live import lost_target, taken_out
 from belay.core.phases.observing import activate
+from belay.core.phases.own_update import given_up, late_update
 from belay.core.phases.reporting import (
     all_report,
     no_report,
@@ -52,7 +53,9 @@ def delivering(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 def _rolling(seen: Observed, now: datetime, rollout: Rollout, until: datetime | None) -> Decision:
     pods = [p for w in seen.workloads for p in w.pods]
     session = moves.session(rollout)
+    took = (now - rollout.phase_started_at).total_seconds()
     why = proof.failing(seen, Stage.GATE, session, pods) or proof.hopeless(pods, now)
+    why = why or given_up(seen, pods, took)
     if why is not None:
         return ending.unproven(seen, now, rollout, why)
     done = all(w.completion.done for w in seen.workloads)
@@ -86,13 +89,11 @@ def _late(seen: Observed, now: datetime, rollout: Rollout) -> Why:
     session = moves.session(rollout)
     pods = [p for w in seen.workloads for p in w.pods]
     took = (now - rollout.phase_started_at).total_seconds()
-    trouble = next((w.completion.trouble for w in seen.workloads if w.completion.trouble), None)
-    stuck = Why(Fault.ENVIRONMENT, trouble.reason, trouble.message) if trouble else None
     other = other_content(seen, session)
     if other is not None:
         return other
     silent = no_report(seen, session, took) if all(p.ready for p in pods) else None
-    return silent or proof.late(pods, stuck, took)
+    return silent or late_update(seen, pods, took)
 
 
 def _complete(seen: Observed, now: datetime, rollout: Rollout, until: datetime | None) -> Decision:

@@ -2,12 +2,34 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from belay.api.names import ANNOTATION_WORKFLOW
 from belay.api.reports import Reports
 from belay.core.pods import Pod, Trouble
 from belay.core.workloads.history import History
 from belay.core.workloads.raw import Raw
+
+
+class Cause(StrEnum):
+    """Why a workload's own controller ended an update before it was complete."""
+
+    EVIDENCE = "Evidence"
+    """Its own proof of the new pods failed."""
+    NO_EVIDENCE = "NoEvidence"
+    """Its own proof could not be had."""
+    TIME = "Time"
+    """It made no progress."""
+    PERSON = "Person"
+    """Somebody told it to."""
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """The workload's own controller ended the update, and does not go on by itself."""
+
+    cause: Cause
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +43,15 @@ class Completion:
     """Of the updated pods, at least: what is available beyond all old ones."""
     trouble: Trouble | None = None
     """Why it makes no pods, such as a quota."""
+    gave_up: GaveUp | None = None
+    pause: str = ""
+    """What it waits for that only a person can say: `pauses ... until somebody runs: ...`."""
 
     @property
     def told(self) -> str:
         """For people: `2 of 3 pods`."""
-        return f"{self.available} of {self.desired} pods"
+        told = f"{self.available} of {self.desired} pods"
+        return f"{told}, and it {self.pause}" if self.pause else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +74,17 @@ class Kind:
     """Why one more pod of its template cannot run beside its own, or None."""
     waits: Callable[[Raw], bool] = lambda _: False
     """Whether it replaces no pod while one of a former template is not ready."""
+    keeps: Callable[[Raw, Raw], bool] | None = None
+    """Whether an object of the history, the second, keeps the live template; None: by comparing."""
+    is_patched: bool = False
+    """Its schema does not type the template's lists: our fields are written by a JSON patch."""
+    option: str = ""
+    """`<plural>.<group>`, by which the administrator allows this kind; empty: it is built in."""
+
+    @property
+    def resource(self) -> str:
+        """As kubectl takes it."""
+        return self.option or self.kind.lower()
 
 
 @dataclass(frozen=True, slots=True)

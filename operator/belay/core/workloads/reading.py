@@ -21,7 +21,7 @@ from belay.core.workloads.raw import Raw, controller_of, is_seen
 
 DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 _ADDED_BY_CONTROLLERS: Final = ("pod-template-hash", REVISION_HASH)
-_OURS: Final = (ANNOTATION_CURRENT, ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION)
+OURS: Final = (ANNOTATION_CURRENT, ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION)
 
 
 def read_workload(
@@ -60,7 +60,10 @@ def _newest(kind: Kind, raw: Raw, owned: Sequence[Raw]) -> Raw | None:
     template = kind.template(raw)
     wanted = (read_carried(template), template_hash(template))
     kept = ((o, kind.history.template(o)) for o in owned)
-    fitting = [o for o, t in kept if (read_carried(t), template_hash(t)) == wanted]
+    if kind.keeps is not None:
+        fitting = [o for o, t in kept if kind.keeps(raw, o) and read_carried(t) == wanted[0]]
+    else:
+        fitting = [o for o, t in kept if (read_carried(t), template_hash(t)) == wanted]
     return max(fitting, key=kind.history.number, default=None)
 
 
@@ -117,7 +120,7 @@ def projected_files(volume: Mapping[str, Any]) -> Iterable[tuple[str, str, str, 
 def template_hash(template: Raw) -> str:
     """Digest of a pod template without Belay's fields."""
     metadata = dict(template.get("metadata") or {})
-    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in _OURS}
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in OURS}
     metadata["annotations"] = annotations
     labels = metadata.get("labels") or {}
     metadata["labels"] = {k: v for k, v in labels.items() if k not in _ADDED_BY_CONTROLLERS}
