@@ -17,15 +17,17 @@ from typing import Any
 import aiohttp
 import yaml
 from tests.harness import images
+from tests.harness.audit import Entry
 from tests.harness.cluster import Cluster
 from tests.harness.setup import ROOT
-from tests.harness.workbench import Bench
+from tests.harness.workbench import Bench, written
 from tests.harness.workbench_flow import Flow, condition
 from tests.harness.workbench_operator import Operator
 
 from belay.api.names import MANAGER_DELIVERY, MANAGER_STATUS
 from belay.shell.cluster import Cluster as Api
-from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, WORKFLOWS, Resource
+from belay.shell.errors import NotFound
+from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, REVISIONS, WORKFLOWS, Resource
 
 SAMPLE = ROOT / "deploy/samples/in-place"
 WARM_UP = 5
@@ -124,6 +126,7 @@ async def measure(place: Place, swaps: int, pods: int) -> None:
             mark = bench.mark()
             seconds = await _swap(bench, flow, f"r{turn}")
             path = bench.writes(mark)
+            calls = bench.calls(mark)
             await flow.at("Promoted")
             await asyncio.sleep(SETTLING)
             found = await flow.now()
@@ -135,6 +138,7 @@ async def measure(place: Place, swaps: int, pods: int) -> None:
                 path.pop("create events", None)
                 writes = max(writes, path.total())
         _print(took, floors, writes, pods)
+        _timeline(calls)
 
 
 async def _swap(bench: Bench, flow: Flow, revision: str) -> float:
@@ -159,7 +163,20 @@ async def _active(bench: Bench, flow: Flow, revision: str, watched: asyncio.Even
     raise AssertionError("the watch has ended")
 
 
+async def _served(bench: Bench) -> None:
+    """A CRD is served a moment after it says that it is established."""
+    while True:
+        try:
+            await bench.find(REVISIONS)
+            await bench.find(WORKFLOWS)
+        except NotFound:
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
 async def _deployed(bench: Bench, swaps: int, pods: int) -> Flow:
+    await _served(bench)
     for name in ("role.yaml", "deployment.yaml"):
         for one in yaml.safe_load_all((SAMPLE / name).read_text()):
             if one["kind"] == "Deployment":
@@ -212,6 +229,16 @@ def _print(took: list[float], floors: list[float], writes: int, pods: int) -> No
         swap, bare = (_percentile(of, share) * 1000 for of in (took, floors))
         print(f"{name:10}{swap:9.1f} ms{bare:9.1f} ms{swap / bare:8.1f}{budget:8}")
     print(f"\nAPI writes on the way to Active: {writes} (budget 4)")
+
+
+def _timeline(calls: list[Entry]) -> None:
+    """What the operator asked of the API server in the last swap, and when."""
+    print("\nThe last swap, in ms from its first call: begin, end, call")
+    first = min(call.received for call in calls)
+    for call in sorted(calls, key=lambda call: call.received):
+        begin, end = ((at - first).total_seconds() * 1000 for at in (call.received, call.answered))
+        dry = " (dry run)" if call.dry_run else ""
+        print(f"{begin:8.1f}{end:8.1f}  {written(call)} {call.name}{dry}")
 
 
 def _percentile(of: list[float], share: int) -> float:

@@ -197,11 +197,9 @@ async def _workload(turn: Turn, wanted: Workload, pods: bool, claims: bool) -> W
     all_pods: list[Object] = []
     if raw is not None and pods:
         labels = label_selector(raw["spec"].get("selector") or {})
-        namespace = turn.key.namespace
         history = KINDS[wanted.api_version, wanted.kind].history
         owned, all_pods = await asyncio.gather(
-            turn.cluster.list(HISTORIES[history.kind], namespace, labels=labels),
-            turn.cluster.list(PODS, namespace, labels=labels),
+            turn.listed(HISTORIES[history.kind], labels), turn.listed(PODS, labels)
         )
         owned = [o for o in owned if _is_owned(o, raw)]
     view = read_workload(wanted, raw, owned, all_pods)

@@ -6,7 +6,7 @@ from belay.core.keys import Key
 from belay.core.observed import DryRun, Refusal
 from belay.shell.cluster import Cluster, Object
 from belay.shell.errors import NotFound
-from belay.shell.resources import WORKFLOWS, Resource
+from belay.shell.resources import CONFIG_MAPS, REVISIONS, WORKFLOWS, Resource
 
 
 @dataclass(slots=True)
@@ -20,6 +20,7 @@ class Turn:
     ended: bool = False
     """A rollout ended in this turn, so it is time to look for garbage."""
     _objects: dict[tuple[str, str, str], Object | None] = field(default_factory=dict)
+    _lists: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
 
     async def get(self, resource: Resource, name: str) -> Object | None:
         """The object, or None where there is none."""
@@ -31,6 +32,13 @@ class Turn:
                 self._objects[at] = None
         return self._objects[at]
 
+    async def listed(self, resource: Resource, labels: str) -> list[Object]:
+        """All objects with these labels, as they were when this turn first asked."""
+        at = (resource.plural, labels)
+        if at not in self._lists:
+            self._lists[at] = await self.cluster.list(resource, self.key.namespace, labels=labels)
+        return self._lists[at]
+
     async def version(self) -> str:
         """The Workflow's resourceVersion that this turn ends on; empty when it is gone."""
         found = await self.get(WORKFLOWS, self.key.name)
@@ -38,8 +46,15 @@ class Turn:
 
     def put(self, resource: Resource, found: Object) -> None:
         """Go on with what a write answered."""
+        self._outdate(resource)
         self._objects[resource.group, resource.plural, found["metadata"]["name"]] = found
 
     def forget(self, resource: Resource, name: str) -> None:
         """Read this object anew when it is needed next."""
+        self._outdate(resource)
         self._objects.pop((resource.group, resource.plural, name), None)
+
+    def _outdate(self, resource: Resource) -> None:
+        """A write to one of these three changes no pod, nor what keeps templates."""
+        if resource not in (WORKFLOWS, REVISIONS, CONFIG_MAPS):
+            self._lists.clear()
