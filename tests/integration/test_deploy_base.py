@@ -4,13 +4,17 @@ What is shared by the whole cluster is only tried (dry run): other tests run Bel
 """
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from tests.harness.cluster import Cluster
 from tests.harness.setup import ROOT, SetupError
+
+from belay.core.workloads.argo_rollout import OPTION
 
 Objects = list[dict[str, Any]]
 DRY = ("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-")
@@ -146,3 +150,25 @@ def test_a_tenant_can_grant_one_secret(cluster: Cluster, namespace: str) -> None
     assert may("get", "secrets/triage-check")
     assert not may("get", "secrets/another")
     assert not may("list", "secrets")
+
+
+def test_a_component_allows_argo_rollouts_and_brings_the_rights(
+    cluster: Cluster, base: Objects, tmp_path: Path
+) -> None:
+    def beside(folder: str) -> str:
+        return os.path.relpath(ROOT / "deploy" / folder, tmp_path)
+
+    overlay = {"resources": [beside("base")], "components": [beside("components/argo-rollouts")]}
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(overlay))
+    built = list(yaml.safe_load_all(cluster.kubectl("kustomize", str(tmp_path))))
+
+    (container,) = of_kind(built, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["run", f"--target-kind={OPTION}"]
+    (selector,) = of_kind(base, "ClusterRole", "belay-targets")["aggregationRule"][
+        "clusterRoleSelectors"
+    ]
+    rights = of_kind(built, "ClusterRole", "belay-target-argo-rollouts")
+    assert selector["matchLabels"].items() <= rights["metadata"]["labels"].items()
+    added = [one for one in built if one["kind"] != "Deployment" and one not in base]
+    assert added == [rights]
+    cluster.kubectl(*DRY, stdin=yaml.safe_dump(rights))
