@@ -1,4 +1,4 @@
-"""A scene: one namespace with a Deployment, a Workflow, its revisions, and people who act on it."""
+"""A scene: one namespace with workloads, a Workflow, its revisions, and people who act on it."""
 
 import asyncio
 import json
@@ -12,9 +12,10 @@ from tests.scenario.records import Event, Write
 from tests.scenario.shapes import Object, received
 from tests.scenario.store import Server
 from tests.scenario.tale import Tale
-from tests.scenario.world.controllers import Controllers, ready
+from tests.scenario.world.controllers import Controllers
 from tests.scenario.world.kubelet import Kubelet
 from tests.scenario.world.life import Life
+from tests.scenario.world.owned import ready
 from tests.unit.shell.virtual_time import now
 
 from belay.api.names import (
@@ -29,11 +30,13 @@ from belay.core.revisions.read import parse
 from belay.core.revisions.revision import Draft, build
 from belay.shell.resources import (
     CONFIG_MAPS,
+    DAEMON_SETS,
     DEPLOYMENTS,
     PODS,
     REPLICA_SETS,
     REVISIONS,
     WORKFLOWS,
+    WORKLOADS,
     Resource,
 )
 
@@ -72,7 +75,8 @@ class Scene:
 
     async def stable_on(self, revision: str, **spec: Any) -> None:
         """Begin with a Workflow at rest, whose revision is proven; nothing of it is told."""
-        self.deployment()
+        for target in spec.get("targets", ("triage",)):
+            self.workload(target)
         self.publish(revision)
         self.workflow(revision, **spec)
         await self.rest()
@@ -83,7 +87,7 @@ class Scene:
         """Other Workflows at rest whose checks go on."""
         for n in range(count):
             self.name = f"near-{n + 1}"
-            self.deployment(self.name, replicas=1)
+            self.workload(self.name, replicas=1)
             self.publish("v1")
             steady = {"steady": {}, "window": "0s", "preview": "None"}
             self.workflow("v1", (self.name,), verification=steady)
@@ -95,13 +99,14 @@ class Scene:
         self.tale.begin()
         self.machine.writes = 0
 
-    def deployment(self, name: str = "triage", *, consents: bool = True, replicas: int = 2) -> None:
-        """The team deploys its application."""
+    def workload(self, target: str = "triage", *, consents: bool = True, replicas: int = 2) -> None:
+        """The team deploys its application: `name` of a Deployment, or `kind/name`."""
+        kind, name = _target(target, in_place=False).values()
         container = {"name": "app", "image": "triage:1", "ports": [{"containerPort": 8080}]}
         labels = {"app": name}
         annotations = {ANNOTATION_WORKFLOW: self.name} if consents else {}
         template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-        body = {
+        body: Object = {
             "metadata": {"name": name, "annotations": annotations},
             "spec": {
                 "replicas": replicas,
@@ -109,7 +114,9 @@ class Scene:
                 "template": template,
             },
         }
-        self.server.create(DEPLOYMENTS, NAMESPACE, body, _USER)
+        if kind == DAEMON_SETS.kind:
+            del body["spec"]["replicas"]
+        self.server.create(WORKLOADS["apps/v1", kind], NAMESPACE, body, _USER)
 
     def publish(self, revision: str, *, content: str | None = None, **life: Any) -> None:
         """Somebody makes a revision; its pods live as told. `content`: that of this revision."""
@@ -307,9 +314,10 @@ class Scene:
                 waiting[1].set_result(None)
 
 
-def _target(name: str, in_place: bool) -> Object:
+def _target(text: str, in_place: bool) -> Object:
     more = {"update": "InPlace", "reports": {"port": 8080}} if in_place else {}
-    return {"kind": "Deployment", "name": name, **more}
+    kind, _, name = text.rpartition("/")
+    return {"kind": kind or DEPLOYMENTS.kind, "name": name, **more}
 
 
 def _annotate(body: Object, name: str, value: str) -> None:

@@ -15,11 +15,12 @@ import yaml
 
 from belay.shell.resources import (
     CONFIG_MAPS,
-    DEPLOYMENTS,
+    DAEMON_SETS,
     PODS,
     REPLICA_SETS,
     REVISIONS,
     WORKFLOWS,
+    WORKLOADS,
     Resource,
 )
 
@@ -30,6 +31,7 @@ Place = tuple[str, ...]
 """Names of fields from the root; items of lists have the place of their list."""
 
 CRDS = Path(__file__).parents[2] / "crds"
+_TEMPLATED = (*WORKLOADS.values(), REPLICA_SETS)
 SET: Place = ()
 """Instead of keys: the list is a set of plain values."""
 
@@ -54,11 +56,11 @@ class Shape:
 def shape_of(resource: Resource) -> Shape:
     if resource in (WORKFLOWS, REVISIONS):
         return _of_crd(resource)
-    if resource in (DEPLOYMENTS, REPLICA_SETS):
+    if resource in _TEMPLATED:
         inner = ("spec", "template", "spec")
         keys = {**_METADATA, **_pod_spec(inner), ("status", "conditions"): ("type",)}
         atomic = frozenset({("spec", "selector"), (*inner, "nodeSelector")})
-        return Shape(keys, atomic, tracked=resource == DEPLOYMENTS)
+        return Shape(keys, atomic, tracked=resource != REPLICA_SETS)
     if resource == PODS:
         keys = {**_METADATA, **_pod_spec(("spec",)), ("status", "conditions"): ("type",)}
         return Shape(keys, frozenset({("spec", "nodeSelector")}), tracked=False)
@@ -72,8 +74,9 @@ def defaulted(resource: Resource, body: Object) -> Object:
         _fill(shape.schema, body)
     elif resource == PODS:
         _default_pod(body["spec"])
-    elif resource in (DEPLOYMENTS, REPLICA_SETS):
-        body["spec"].setdefault("replicas", 1)
+    elif resource in _TEMPLATED:
+        if resource != DAEMON_SETS:
+            body["spec"].setdefault("replicas", 1)
         _default_pod(body["spec"]["template"]["spec"])
     return body
 
@@ -82,7 +85,7 @@ def objections(
     resource: Resource, body: Object, before: Object | None
 ) -> Iterator[tuple[str, str]]:
     """(field, message) of all that validation has against the object."""
-    if resource in (DEPLOYMENTS, REPLICA_SETS):
+    if resource in _TEMPLATED:
         yield from _pod_objections("spec.template.spec", body["spec"]["template"]["spec"])
     elif resource == PODS:
         yield from _pod_objections("spec", body["spec"])

@@ -13,7 +13,7 @@ from tests.unit.shell.virtual_time import clock
 
 from belay.api.names import ANNOTATION_REVISION, POINTER_SUFFIX
 from belay.shell.errors import NotFound
-from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, REVISIONS, WORKFLOWS
+from belay.shell.resources import CONFIG_MAPS, EVENTS, PODS, REVISIONS, WORKFLOWS, WORKLOADS
 
 _WIDTH = 100
 
@@ -59,8 +59,8 @@ def _told(call: Call) -> tuple[str, str] | None:
             return "Belay", f"asks the server whether {r.kind} {call.name} may change{failed}"
         case "patch", r if r == CONFIG_MAPS:
             return "Belay", f"{_kept(call)} ConfigMap {call.name}{failed}"
-        case "patch", r if r == DEPLOYMENTS:
-            return "Belay", f"{_delivered(call.body or {})} Deployment {call.name}{failed}"
+        case "patch", r if r in WORKLOADS.values():
+            return "Belay", f"{_delivered(call.body or {})} {r.kind} {call.name}{failed}"
         case "create", r if r == PODS:
             return "Belay", f"creates {call.name}{failed}"
         case "create", r if r == EVENTS and call.error is None and call.body is not None:

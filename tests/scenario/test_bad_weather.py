@@ -115,7 +115,7 @@ def test_a_busy_annotator_of_a_refused_wish_makes_few_dry_runs() -> None:
     calls: list[Call] = []
 
     async def plot(scene: Scene) -> None:
-        scene.deployment(consents=False)
+        scene.workload(consents=False)
         scene.publish("v1")
         scene.workflow("v1")
         await scene.phase("Refused")

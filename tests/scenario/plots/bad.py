@@ -69,7 +69,7 @@ async def never_ready(scene: Scene) -> None:
 )
 async def first_activation_fails(scene: Scene) -> None:
     scene.begin()
-    scene.deployment()
+    scene.workload()
     await scene.passes(2)
     scene.publish("v1", wrong_after=0)
     scene.workflow("v1", verification=ASIDE_IS_OFF)
@@ -81,8 +81,8 @@ async def first_activation_fails(scene: Scene) -> None:
     "v2 works in triage and not in worker. They are proven together, so both go back.",
 )
 async def two_workloads_one_failing(scene: Scene) -> None:
-    scene.deployment("triage")
-    scene.deployment("worker")
+    scene.workload("triage")
+    scene.workload("worker")
     scene.publish("v1")
     scene.workflow("v1", targets=("triage", "worker"))
     await scene.rest()

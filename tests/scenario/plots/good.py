@@ -93,7 +93,7 @@ async def foreign_template_change(scene: Scene) -> None:
 )
 async def consent_comes_later(scene: Scene) -> None:
     scene.begin()
-    scene.deployment(consents=False)
+    scene.workload(consents=False)
     scene.publish("v1")
     scene.workflow("v1")
     await scene.phase("Refused")

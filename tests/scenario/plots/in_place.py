@@ -63,8 +63,8 @@ async def in_place_no_report(scene: Scene) -> None:
     are proven together, so both go back.""",
 )
 async def in_place_beside_rolling(scene: Scene) -> None:
-    scene.deployment("triage")
-    scene.deployment("worker")
+    scene.workload("triage")
+    scene.workload("worker")
     scene.publish("v1")
     scene.workflow("v1", targets=("triage", "worker"), **WATCHING)
     await scene.rest()
@@ -81,7 +81,7 @@ async def in_place_beside_rolling(scene: Scene) -> None:
 )
 async def in_place_first_activation_fails(scene: Scene) -> None:
     scene.begin()
-    scene.deployment()
+    scene.workload()
     await scene.passes(2)
     scene.publish("v1", wrong_after=0)
     scene.workflow("v1", **WATCHING)

@@ -9,21 +9,26 @@ from tests.scenario.ownership import Entry
 from tests.scenario.records import Event, Write
 from tests.scenario.shapes import Object, Objects, copied
 from tests.scenario.store import Server
+from tests.scenario.world.owned import controller, dying, owned, ready
+from tests.scenario.world.revisioned import Revisioned
 
 from belay.core.workloads.deployment import REVISION_ANNOTATION
 from belay.shell.errors import NotFound
 from belay.shell.resources import (
     CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     PODS,
     REPLICA_SETS,
     WORKFLOWS,
+    WORKLOADS,
     Resource,
 )
 
 _WRITE = Write(Entry("kube-controller-manager", "Update", ""))
 _STATUS = Write(Entry("kube-controller-manager", "Update", "status"))
 _HASH = "pod-template-hash"
+_OWNERS = (WORKFLOWS, *WORKLOADS.values(), REPLICA_SETS)
 _SHARE = 0.25
 """maxSurge and maxUnavailable, as a Deployment has them by default."""
 
@@ -36,10 +41,12 @@ class Controllers:
     delay: Callable[[], float]
     quota: str = ""
     """Why no pod may be made at present."""
+    _revisioned: Revisioned = field(init=False)
     _stepping: bool = False
     _made: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._revisioned = Revisioned(self.server)
         self.server.listeners.append(self._happened)
 
     def step(self) -> None:
@@ -50,13 +57,14 @@ class Controllers:
             self._fill(replica_set)
         for deployment in self.server.list(DEPLOYMENTS):
             self._report(deployment)
+        self._revisioned.step()
 
     def _happened(self, event: Event) -> None:
         resource = event.id[0]
         loop = asyncio.get_running_loop()
-        if event.kind == "DELETED" and resource in (WORKFLOWS, DEPLOYMENTS, REPLICA_SETS):
+        if event.kind == "DELETED" and resource in _OWNERS:
             loop.call_later(self.delay(), self._collect)
-        if resource in (DEPLOYMENTS, REPLICA_SETS, PODS) and not self._stepping:
+        if resource in (*_OWNERS, PODS) and resource != WORKFLOWS and not self._stepping:
             self._stepping = True
             loop.call_later(self.delay(), self.step)
 
@@ -65,7 +73,7 @@ class Controllers:
         if deployment["spec"].get("paused"):
             return
         new = self._newest(deployment)
-        old = [r for r in self._owned(REPLICA_SETS, deployment) if not _same(r, new)]
+        old = [r for r in owned(self.server, REPLICA_SETS, deployment) if not _same(r, new)]
         desired = int(deployment["spec"]["replicas"])
         surge, missing = math.ceil(desired * _SHARE), math.floor(desired * _SHARE)
         total = sum(_replicas(r) for r in (new, *old))
@@ -87,10 +95,10 @@ class Controllers:
 
     def _newest(self, deployment: Object) -> Object:
         """The ReplicaSet of the present template; made, or brought to the front."""
-        owned = self._owned(REPLICA_SETS, deployment)
+        kept = owned(self.server, REPLICA_SETS, deployment)
         template = deployment["spec"]["template"]
-        last = max((_revision(r) for r in owned), default=0)
-        found = next((r for r in owned if _without_hash(r["spec"]["template"]) == template), None)
+        last = max((_revision(r) for r in kept), default=0)
+        found = next((r for r in kept if _without_hash(r["spec"]["template"]) == template), None)
         if found is None:
             return self._make_replica_set(deployment, last + 1)
         if _revision(found) < last:
@@ -107,7 +115,7 @@ class Controllers:
                 "name": name,
                 "labels": template["metadata"]["labels"],
                 "annotations": {REVISION_ANNOTATION: str(revision)},
-                "ownerReferences": [_controller(DEPLOYMENTS, deployment)],
+                "ownerReferences": [controller(DEPLOYMENTS, deployment)],
             },
             "spec": {
                 "replicas": 0,
@@ -120,16 +128,15 @@ class Controllers:
 
     def _fill(self, replica_set: Object) -> None:
         """As many pods as the ReplicaSet wants; those that are not ready go first."""
-        pods = [p for p in self._owned(PODS, replica_set) if not _dying(p)]
+        pods = [p for p in owned(self.server, PODS, replica_set) if not dying(p)]
         namespace, name = (replica_set["metadata"][k] for k in ("namespace", "name"))
         for _ in range(_replicas(replica_set) - len(pods) if not self.quota else 0):
             number = self._made[name] = self._made.get(name, 0) + 1
             template = copied(replica_set["spec"]["template"])
-            owner = _controller(REPLICA_SETS, replica_set)
             metadata = {
                 **template["metadata"],
                 "name": f"{name}-{number}",
-                "ownerReferences": [owner],
+                "ownerReferences": [controller(REPLICA_SETS, replica_set)],
             }
             body = {"metadata": metadata, "spec": template["spec"]}
             self.server.create(PODS, namespace, body, _WRITE)
@@ -138,9 +145,9 @@ class Controllers:
             self.server.delete(PODS, namespace, pod["metadata"]["name"])
 
     def _report(self, deployment: Object) -> None:
-        owned = self._owned(REPLICA_SETS, deployment)
-        new = max(owned, key=_revision, default=None)
-        pods = {r["metadata"]["name"]: self._alive(r) for r in owned}
+        kept = owned(self.server, REPLICA_SETS, deployment)
+        new = max(kept, key=_revision, default=None)
+        pods = {r["metadata"]["name"]: self._alive(r) for r in kept}
         everyone = [p for of_one in pods.values() for p in of_one]
         updated = pods[new["metadata"]["name"]] if new else []
         available = sum(map(ready, everyone))
@@ -164,12 +171,8 @@ class Controllers:
 
     def _collect(self) -> None:
         """Delete what none of its owners is left of."""
-        alive = {
-            o["metadata"]["uid"]
-            for r in (WORKFLOWS, DEPLOYMENTS, REPLICA_SETS)
-            for o in self.server.view(r)
-        }
-        for resource in (REPLICA_SETS, PODS, CONFIG_MAPS):
+        alive = {o["metadata"]["uid"] for r in _OWNERS for o in self.server.view(r)}
+        for resource in (REPLICA_SETS, CONTROLLER_REVISIONS, PODS, CONFIG_MAPS):
             for body in self.server.view(resource):
                 owners = body["metadata"].get("ownerReferences") or []
                 if owners and not any(o["uid"] in alive for o in owners):
@@ -181,19 +184,8 @@ class Controllers:
         except NotFound:
             return
 
-    def _owned(self, resource: Resource, owner: Object) -> Objects:
-        uid, namespace = owner["metadata"]["uid"], owner["metadata"]["namespace"]
-        read = self.server.view if resource == PODS else self.server.list
-        found = read(resource, namespace)
-        owned = [
-            o
-            for o in found
-            if any(r["uid"] == uid for r in o["metadata"].get("ownerReferences") or [])
-        ]
-        return sorted(owned, key=lambda o: str(o["metadata"]["uid"]))
-
     def _alive(self, replica_set: Object) -> Objects:
-        return [p for p in self._owned(PODS, replica_set) if not _dying(p)]
+        return [p for p in owned(self.server, PODS, replica_set) if not dying(p)]
 
     def _available(self, replica_set: Object) -> int:
         return sum(map(ready, self._alive(replica_set)))
@@ -205,15 +197,6 @@ class Controllers:
 
     def _write(self, resource: Resource, body: Object) -> Object:
         return self.server.replace(resource, body["metadata"]["namespace"], body, _WRITE)
-
-
-def ready(pod: Object) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
-def _dying(pod: Object) -> bool:
-    return "deletionTimestamp" in pod["metadata"]
 
 
 def _replicas(replica_set: Object) -> int:
@@ -231,13 +214,3 @@ def _same(one: Object, other: Object) -> bool:
 def _without_hash(template: Object) -> Object:
     labels = {k: v for k, v in template["metadata"]["labels"].items() if k != _HASH}
     return {**template, "metadata": {**template["metadata"], "labels": labels}}
-
-
-def _controller(resource: Resource, owner: Object) -> Object:
-    return {
-        "apiVersion": resource.api_version,
-        "kind": resource.kind,
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-        "controller": True,
-    }

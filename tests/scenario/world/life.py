@@ -26,7 +26,7 @@ class Life:
     wrong_after: float | None = None
     """Time from readiness after which it answers wrong; None: never."""
     only_in: str = ""
-    """Name of the only Deployment in which its pods live like this; empty: anywhere."""
+    """Name of the only workload in which its pods live like this; empty: anywhere."""
     silent: bool = False
     """It takes connections and never answers."""
     taken_up_after: float | None = 0.01
