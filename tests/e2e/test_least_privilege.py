@@ -83,6 +83,19 @@ async def tour(bench: Bench, begin: Begin) -> None:
     await flow.wish("v4")
     await flow.at("Reverted")
     await refused(bench)
+    await other_kinds(bench)
+
+
+async def other_kinds(bench: Bench) -> None:
+    """The first activation of a StatefulSet and a DaemonSet."""
+    targets = ["StatefulSet/stateful", "DaemonSet/daemon"]
+    for target in targets:
+        await bench.deploy(target, flow="others")
+    await bench.revise("v1", flow="others", note="first")
+    manifest = manifests.workflow("others", targets=targets, checks=(), window="0s", preview="None")
+    flow = Flow(bench, manifest)
+    await flow.apply()
+    await flow.at("Promoted")
 
 
 async def refused(bench: Bench) -> None:

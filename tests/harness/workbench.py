@@ -15,7 +15,7 @@ from tests.harness.cluster import Cluster
 from tests.harness.workbench_operator import USER, Operator
 
 from belay.api.names import ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION
-from belay.core.workloads.deployment import DEPLOYMENT
+from belay.core.workloads import KINDS
 from belay.shell.cluster import Cluster as Api
 from belay.shell.errors import NotFound
 from belay.shell.resources import (
@@ -26,6 +26,7 @@ from belay.shell.resources import (
     REPLICA_SETS,
     REVISIONS,
     SERVICES,
+    WORKLOADS,
     Resource,
 )
 
@@ -73,8 +74,9 @@ class Bench:
         await self.api.delete(resource, self.namespace, name)
 
     async def deploy(self, name: str = "app", **options: Any) -> Object:
-        """Create the application's Deployment; for `options` see its manifest."""
-        return await self.apply(DEPLOYMENTS, manifests.deployment(name, **options))
+        """Create the application: a Deployment, or `kind/name`; for `options` see its manifest."""
+        kind, _ = manifests.kind_name(name)
+        return await self.apply(WORKLOADS["apps/v1", kind], manifests.workload(name, **options))
 
     async def scale(self, name: str, replicas: int) -> None:
         """Set the number of pods, as a HorizontalPodAutoscaler does."""
@@ -205,16 +207,17 @@ class Bench:
             return dict(await answer.json(content_type=None))
 
     async def until_runs(self, revision: str | None, name: str = "app") -> Object:
-        """Wait until all pods of the Deployment are those of this revision; None: its own."""
+        """Wait until all pods of the workload are those of this revision; None: its own."""
+        kind, plain = manifests.kind_name(name)
 
         def good(found: Object) -> bool:
             annotations = found["spec"]["template"]["metadata"].get("annotations") or {}
             return (
                 annotations.get(ANNOTATION_REVISION) == revision
-                and DEPLOYMENT.completion(found).done
+                and KINDS["apps/v1", kind].completion(found).done
             )
 
-        return await self.until(DEPLOYMENTS, name, good)
+        return await self.until(WORKLOADS["apps/v1", kind], plain, good)
 
     async def config_maps(self) -> set[str]:
         """Names of the delivered ConfigMaps."""

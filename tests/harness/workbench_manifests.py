@@ -35,12 +35,15 @@ def workflow(
     preview: str = "Pod",
     **spec: Any,
 ) -> Object:
-    """The manifest of a Workflow; `spec` holds further members of it, of verification too."""
+    """The manifest of a Workflow; `spec` holds further members of it, of verification too.
+
+    Targets are names of Deployments, or `kind/name`.
+    """
     verification = {"checks": list(checks), "window": window, "preview": preview}
     for member in ("onInconclusive", "steady"):
         if member in spec:
             verification[member] = spec.pop(member)
-    workloads = [{"kind": "Deployment", "name": target} for target in targets]
+    workloads = [dict(zip(("kind", "name"), kind_name(target), strict=True)) for target in targets]
     return {
         "metadata": {"name": name},
         "spec": {
@@ -131,6 +134,25 @@ def deployment(
             "template": {"metadata": {"labels": {"app": name}}, "spec": spec},
         },
     }
+
+
+def workload(target: str, *, replicas: int = 1, **options: Any) -> Object:
+    """The application as a workload of any kind; for `options` see the Deployment's."""
+    kind, name = kind_name(target)
+    body = deployment(name, replicas=replicas, **options)
+    if kind != "Deployment":
+        del body["spec"]["strategy"]
+    if kind == "StatefulSet":
+        body["spec"]["serviceName"] = name
+    if kind == "DaemonSet":
+        del body["spec"]["replicas"]
+    return body
+
+
+def kind_name(target: str) -> tuple[str, str]:
+    """Kind and name of a target."""
+    kind, _, name = target.rpartition("/")
+    return kind or "Deployment", name
 
 
 def service(name: str = "app") -> Object:
