@@ -225,6 +225,12 @@ class Scene:
             DEPLOYMENTS, "triage", lambda b: b["spec"].update(template=older), "kubectl-rollout"
         )
 
+    def lacks_quota(self, why: str) -> None:
+        """From now on no pod of a StatefulSet or DaemonSet may be made; "": they may again."""
+        self.tale.tell("quota", "forbids new pods" if why else "allows new pods")
+        self.controllers.revisioned.quota = why
+        self.controllers.step()
+
     def breaks_network(self) -> None:
         self.tale.tell("network", "nothing from Belay reaches the pods any more")
         self.kubelet.unreachable = True

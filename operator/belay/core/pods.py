@@ -135,6 +135,13 @@ def declared_ports(spec: Mapping[str, Any], container: str | None) -> dict[str, 
     return ports
 
 
+def no_pods_made(message: str) -> Trouble:
+    """What it means that a controller may not make its pods."""
+    quota = "quota" in message
+    reason = Reason.ENVIRONMENT_QUOTA if quota else Reason.ENVIRONMENT_FORBIDDEN
+    return Trouble(reason, message, hopeless=False)
+
+
 def _has_run(status: Mapping[str, Any]) -> bool:
     state = status.get("state") or {}
     return (

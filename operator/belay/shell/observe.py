@@ -24,10 +24,11 @@ from belay.core.pods import Pod, read_pod
 from belay.core.probe import Tally
 from belay.core.workloads import KINDS, WorkloadView
 from belay.core.workloads.pointer import pointer_name, watching
+from belay.core.workloads.raw import controller_of
 from belay.core.workloads.reading import mounted_container, read_workload
 from belay.shell.cluster import Object
 from belay.shell.content import read_config_map, unused_config_maps
-from belay.shell.pod_events import explained
+from belay.shell.pod_events import explained, with_trouble
 from belay.shell.resources import (
     CLAIMS,
     CONFIG_MAPS,
@@ -204,6 +205,8 @@ async def _workload(turn: Turn, wanted: Workload, pods: bool, claims: bool) -> W
         owned = [o for o in owned if _is_owned(o, raw)]
     view = read_workload(wanted, raw, owned, all_pods)
     view = replace(view, pods=tuple(await asyncio.gather(*(explained(turn, p) for p in view.pods))))
+    if raw is not None and pods:
+        view = await with_trouble(turn, view, sum(controller_of(p) == view.uid for p in all_pods))
     if raw is not None and claims:
         return replace(view, single_claims=await _single_claims(turn, view))
     return view

@@ -46,6 +46,21 @@ async def stateful_set_cured(scene: Scene) -> None:
 
 
 @story(
+    "No quota for a pod of a StatefulSet",
+    """A StatefulSet tells in events only why it makes no pod. Nobody's quota is the revision's
+    fault: v1 comes back, and v2 is not quarantined.""",
+)
+async def stateful_set_without_quota(scene: Scene) -> None:
+    await scene.stable_on("v1", targets=(STATEFUL,), verification=ASIDE_IS_OFF)
+    scene.publish("v2")
+    scene.lacks_quota("exceeded quota: pods=2")
+    scene.wants("v2")
+    await scene.phase("Reverting")
+    scene.lacks_quota("")
+    await scene.rest()
+
+
+@story(
     "The first activation of a StatefulSet fails",
     "v1 crashes, and nothing was proven before: its broken pod goes, and the own template is back.",
 )

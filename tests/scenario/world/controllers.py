@@ -39,14 +39,12 @@ class Controllers:
 
     server: Server
     delay: Callable[[], float]
-    quota: str = ""
-    """Why no pod may be made at present."""
-    _revisioned: Revisioned = field(init=False)
+    revisioned: Revisioned = field(init=False)
     _stepping: bool = False
     _made: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._revisioned = Revisioned(self.server)
+        self.revisioned = Revisioned(self.server)
         self.server.listeners.append(self._happened)
 
     def step(self) -> None:
@@ -57,7 +55,7 @@ class Controllers:
             self._fill(replica_set)
         for deployment in self.server.list(DEPLOYMENTS):
             self._report(deployment)
-        self._revisioned.step()
+        self.revisioned.step()
 
     def _happened(self, event: Event) -> None:
         resource = event.id[0]
@@ -130,7 +128,7 @@ class Controllers:
         """As many pods as the ReplicaSet wants; those that are not ready go first."""
         pods = [p for p in owned(self.server, PODS, replica_set) if not dying(p)]
         namespace, name = (replica_set["metadata"][k] for k in ("namespace", "name"))
-        for _ in range(_replicas(replica_set) - len(pods) if not self.quota else 0):
+        for _ in range(_replicas(replica_set) - len(pods)):
             number = self._made[name] = self._made.get(name, 0) + 1
             template = copied(replica_set["spec"]["template"])
             metadata = {
@@ -158,9 +156,6 @@ class Controllers:
             "readyReplicas": available,
             "availableReplicas": available,
         }
-        if self.quota and new and len(updated) < _replicas(new):
-            failure = {"type": "ReplicaFailure", "status": "True", "message": self.quota}
-            status["conditions"] = [failure]
         if deployment.get("status") != status:
             self.server.replace(
                 DEPLOYMENTS,

@@ -12,6 +12,7 @@ from tests.scenario.world.owned import controller, dying, owned, ready
 from belay.core.workloads.history import REVISION_HASH
 from belay.shell.resources import (
     CONTROLLER_REVISIONS,
+    CORE_EVENTS,
     DAEMON_SETS,
     PODS,
     STATEFUL_SETS,
@@ -29,6 +30,8 @@ class Revisioned:
     """One `step` brings everything nearer to what the StatefulSets and DaemonSets ask for."""
 
     server: Server
+    quota: str = ""
+    """Why no pod may be made at present."""
     _made: int = 0
 
     def step(self) -> None:
@@ -125,7 +128,11 @@ class Revisioned:
             "ownerReferences": [controller(resource, own)],
         }
         body = {"metadata": metadata, "spec": template["spec"]}
-        self.server.create(PODS, own["metadata"]["namespace"], body, _WRITE)
+        namespace = own["metadata"]["namespace"]
+        if not self.quota:
+            self.server.create(PODS, namespace, body, _WRITE)
+        elif not self.server.view(CORE_EVENTS, namespace):
+            self.server.create(CORE_EVENTS, namespace, _failed(own, name, self.quota), _WRITE)
 
     def _pods(self, own: Object) -> Objects:
         return owned(self.server, PODS, own)
@@ -148,6 +155,16 @@ class Revisioned:
         if own.get("status") != status:
             body = {**own, "status": status}
             self.server.replace(resource, own["metadata"]["namespace"], body, _STATUS)
+
+
+def _failed(own: Object, name: str, why: str) -> Object:
+    return {
+        "metadata": {"name": f"{own['metadata']['name']}.failed"},
+        "involvedObject": {"uid": own["metadata"]["uid"]},
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": f"create Pod {name} failed: {why}",
+    }
 
 
 def _mark(pod: Object) -> str:

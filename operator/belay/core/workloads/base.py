@@ -72,6 +72,8 @@ class Kind:
     """Why a strategy of this object cannot be handled, or None."""
     no_preview: Callable[[Raw], str | None] = lambda _: None
     """Why one more pod of its template cannot run beside its own, or None."""
+    tells_why: bool = True
+    """Its status says why it makes no pods; else events do."""
     waits: Callable[[Raw], bool] = lambda _: False
     """Whether it replaces no pod while one of a former template is not ready."""
     keeps: Callable[[Raw, Raw], bool] | None = None

@@ -36,4 +36,5 @@ DAEMON_SET: Final = Kind(
     history=CONTROLLER_REVISIONS,
     completion=completion,
     unsupported=unsupported,
+    tells_why=False,
 )

@@ -5,8 +5,7 @@ Completion as `kubectl rollout status` tells it: kubectl pkg/polymorphichelpers/
 
 from typing import Final
 
-from belay.api.words import Reason
-from belay.core.pods import Trouble
+from belay.core.pods import Trouble, no_pods_made
 from belay.core.workloads.base import Completion, Kind
 from belay.core.workloads.history import replica_sets
 from belay.core.workloads.raw import Raw, count, is_seen, replicas, template
@@ -35,10 +34,8 @@ def unsupported(raw: Raw) -> str | None:
 def _trouble(raw: Raw) -> Trouble | None:
     for condition in (raw.get("status") or {}).get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            message = str(condition.get("message") or condition.get("reason") or "no pods are made")
-            quota = "quota" in message
-            reason = Reason.ENVIRONMENT_QUOTA if quota else Reason.ENVIRONMENT_FORBIDDEN
-            return Trouble(reason, message, hopeless=False)
+            message = condition.get("message") or condition.get("reason") or "no pods are made"
+            return no_pods_made(str(message))
     return None
 
 

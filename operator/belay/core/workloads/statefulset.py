@@ -65,6 +65,7 @@ STATEFUL_SET: Final = Kind(
     history=CONTROLLER_REVISIONS,
     completion=completion,
     unsupported=unsupported,
+    tells_why=False,
     no_preview=no_preview,
     waits=waits,
 )
