@@ -127,12 +127,23 @@ def previewed(seen: Observed) -> bool:
 def preview_workload(seen: Observed) -> WorkloadView:
     """The workload whose template the preview pod copies: the first that its checks can ask.
 
-    One that is updated in place has nowhere in its template to put a revision.
+    One that is updated in place has nowhere in its template to put a revision. Where templates
+    tell that some cannot have one more pod, it is the first of the others.
     """
     checks = proof.checks_at(seen, Stage.PREVIEW)
     able = [w for w in seen.workloads if not w.in_place] or list(seen.workloads)
-    fitting = (w for w in able if checks and all(asking.declares(w, c) for c in checks))
-    return next(fitting, able[0])
+    fitting = [w for w in able if all(asking.declares(w, c) for c in checks)]
+    possible = (w for w in fitting if _no_more_pods(w) is None)
+    return next(possible, next(iter(fitting), able[0]))
+
+
+def _no_more_pods(workload: WorkloadView) -> str | None:
+    assert workload.raw is not None  # noqa: S101
+    if workload.in_place:
+        return "it is updated in place, so its template has no place for a revision"
+    if workload.kind.template(workload.raw)["spec"].get("hostNetwork"):
+        return "its pods use the host's network, where two would want the same ports"
+    return workload.kind.no_preview(workload.raw)
 
 
 def consents(seen: Observed, workload: WorkloadView) -> bool:
@@ -338,13 +349,8 @@ def _preview_impossible(seen: Observed) -> Refuse | None:
     if not previewed(seen):
         return None
     workload = preview_workload(seen)
-    assert workload.raw is not None  # noqa: S101
-    why = workload.kind.no_preview(workload.raw)
-    if workload.in_place:
-        why = "it is updated in place, so its template has no place for a revision"
-    elif workload.kind.template(workload.raw)["spec"].get("hostNetwork"):
-        why = "its pods use the host's network, where two would want the same ports"
-    elif workload.single_claims:
+    why = _no_more_pods(workload)
+    if workload.single_claims:
         why = f"it mounts the ReadWriteOncePod claim {workload.single_claims[0]}"
     elif not all(asking.declares(workload, c) for c in proof.checks_at(seen, Stage.PREVIEW)):
         why = "no workload declares the ports of all checks at Preview"

@@ -9,9 +9,11 @@ from tests.unit.core.toy import applied
 from tests.unit.core.world import KEY, Raw, pod
 
 from belay.api.status import WorkflowStatus
+from belay.api.words import Reason
 from belay.api.workflow import TargetKind, Workload
 from belay.core.decision import DeletePod
 from belay.core.delivery import Delivery, preview_pod, template_patch
+from belay.core.gates import Refuse, gate, preview_workload
 from belay.core.phases.stuck import unstick
 from belay.core.workloads import WorkloadView
 from belay.core.workloads.reading import read_workload
@@ -155,13 +157,41 @@ def test_a_strategy_that_does_not_roll_by_itself_is_unsupported(
 def test_a_stateful_set_whose_pods_mount_their_own_claims_has_no_preview(
     mounted: str, possible: bool
 ) -> None:
-    template = world.template()
-    template["spec"]["containers"][0]["volumeMounts"] = [{"name": mounted, "mountPath": "/data"}]
-    claims = [{"metadata": {"name": "data"}}]
-    raw = raw_of(STATEFUL, template=template, volumeClaimTemplates=claims)
+    raw = with_claims()
+    container = raw["spec"]["template"]["spec"]["containers"][0]
+    container["volumeMounts"] = [{"name": mounted, "mountPath": "/data"}]
     why = read(raw).kind.no_preview(raw)
     assert (why is None) is possible
     assert why is None or "volumeClaimTemplate data" in why
+
+
+def with_claims() -> Raw:
+    template = world.template()
+    template["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    claims = [{"metadata": {"name": "data"}}]
+    return raw_of(STATEFUL, template=template, volumeClaimTemplates=claims)
+
+
+def test_a_preview_that_cannot_be_is_refused_before_anything_is_touched() -> None:
+    answer = gate(world.observed(workloads=(read(with_claims()),)), released=False)
+    assert isinstance(answer, Refuse)
+    assert answer.reason is Reason.PREVIEW_IMPOSSIBLE
+    assert "no preview pod of StatefulSet triage is possible" in answer.message
+    assert "Set spec.verification.preview: None" in answer.message
+
+
+def test_the_preview_copies_another_workload_that_can_have_one_more_pod() -> None:
+    views = (read(with_claims()), world.view(world.deployment("api"), name="api"))
+    seen = world.observed(workloads=views, spec=world.spec(workloads=("triage", "api")))
+    assert preview_workload(seen).name == "api"
+
+
+def test_the_owner_of_any_kind_is_told_the_command_of_consent() -> None:
+    raw = raw_of(DAEMON)
+    raw["metadata"]["annotations"] = {}
+    answer = gate(world.observed(workloads=(read(raw),)), released=False)
+    assert isinstance(answer, Refuse)
+    assert "annotate daemonset triage belay.dev/workflow=wf-1" in answer.message
 
 
 def test_a_preview_pod_has_no_name_that_a_headless_service_tells() -> None:
