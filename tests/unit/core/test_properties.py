@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.core import world
-from tests.unit.core.properties import consistent
+from tests.unit.core.properties import STOPPED, consistent
 from tests.unit.core.toy import Mode, applied, promoted
 from tests.unit.core.world import NOW, Raw, seconds
 
@@ -145,8 +145,8 @@ def statuses(draw: st.DrawFn, spec: WorkflowSpec) -> WorkflowStatus:
     """A new one, or one that Belay may have written, with any rollout in it."""
     if draw(st.integers(0, 5)) == 0:
         return WorkflowStatus()
-    toy = PROVEN if draw(st.booleans()) else FAILED
     rollout = draw(rollouts(spec))
+    toy = FAILED if rollout.outcome in STOPPED or draw(st.booleans()) else PROVEN
     quarantined = Quarantine(
         attempt_digest=attempt_digest(spec, world.ref("v2").digest),
         revision="v2",
