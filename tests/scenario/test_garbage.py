@@ -1,0 +1,69 @@
+"""What keeps a delivered ConfigMap that has no role any more: whatever may still start a pod."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests.scenario.api import FakeCluster
+from tests.scenario.ownership import Entry
+from tests.scenario.records import Write
+from tests.scenario.shapes import Object
+from tests.scenario.store import Server
+from tests.unit.core import world
+
+from belay.api.names import LABEL_WORKFLOW
+from belay.shell.content import unused_config_maps
+from belay.shell.resources import (
+    CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
+    JOBS,
+    PODS,
+    REPLICA_SETS,
+    Resource,
+)
+from belay.shell.turn import Turn
+
+OLD = "wf-1-0123456789abcdef"
+CONTAINERS: list[Object] = [{"name": "app", "image": "app:1"}]
+PROJECTED = {
+    "containers": CONTAINERS,
+    "volumes": [{"name": "belay", "projected": {"sources": [{"configMap": {"name": OLD}}]}}],
+}
+PLAIN = {"containers": CONTAINERS, "volumes": [{"name": "own", "configMap": {"name": OLD}}]}
+
+
+def template(spec: Object) -> Object:
+    return {"template": {"metadata": {"labels": {}}, "spec": spec}}
+
+
+def ended(kind: str) -> Object:
+    return {"spec": template(PLAIN), "status": {"conditions": [{"type": kind, "status": "True"}]}}
+
+
+@pytest.mark.parametrize(
+    ("resource", "body", "kept"),
+    [
+        (PODS, {"spec": PROJECTED}, True),
+        (PODS, {"spec": PLAIN}, True),
+        (PODS, {"spec": {"containers": CONTAINERS}}, False),
+        (REPLICA_SETS, {"spec": template(PROJECTED)}, True),
+        (CONTROLLER_REVISIONS, {"data": {"spec": template(PROJECTED)}, "revision": 1}, True),
+        (CONTROLLER_REVISIONS, {"data": {"somebody": "else"}, "revision": 1}, False),
+        (CONTROLLER_REVISIONS, {"revision": 1}, False),
+        (JOBS, {"spec": template(PLAIN)}, True),
+        (JOBS, {"spec": {**template(PLAIN), "suspend": True}}, True),
+        (JOBS, ended("Complete"), False),
+        (JOBS, ended("Failed"), False),
+    ],
+)
+async def test_content_is_kept_for_whatever_may_start_a_pod_with_it(
+    resource: Resource, body: dict[str, Any], kept: bool
+) -> None:
+    server = Server(lambda: datetime(2026, 5, 4, tzinfo=UTC))
+    write = Write(Entry("test", "Update", ""))
+    delivered = {"metadata": {"name": OLD, "labels": {LABEL_WORKFLOW: "wf-1"}}}
+    server.create(CONFIG_MAPS, world.KEY.namespace, delivered, write)
+    server.create(resource, world.KEY.namespace, {"metadata": {"name": "one"}, **body}, write)
+    cluster: Any = FakeCluster(server)
+    unused = await unused_config_maps(Turn(cluster, world.KEY), world.observed())
+    assert unused == (() if kept else (OLD,))
