@@ -14,7 +14,7 @@ from belay.api.workflow import TargetKind, Workload
 from belay.core.decision import DeletePod
 from belay.core.delivery import Delivery, preview_pod, template_patch
 from belay.core.gates import Refuse, gate, preview_workload
-from belay.core.phases.stuck import unstick
+from belay.core.phases.stuck import unstick, waited_for
 from belay.core.workloads import WorkloadView
 from belay.core.workloads.reading import read_workload
 
@@ -286,6 +286,29 @@ def test_a_broken_pod_of_a_former_attempt_goes(live: str | None) -> None:
 )
 def test_no_other_pod_goes(why: str, pods: list[Raw], more: dict[str, Any]) -> None:
     assert broken(*pods, **more) == [], why
+
+
+def own(*, ready: bool) -> Raw:
+    return pod_of("triage-1", "x", world.template(), ready=ready)
+
+
+@pytest.mark.parametrize(
+    ("pods", "waits"),
+    [
+        ([own(ready=False)], True),
+        ([own(ready=True)], False),
+        ([of("v1"), own(ready=False)], False),
+        ([of("v1", 0, ready=True), own(ready=False)], True),
+    ],
+    ids=["alone", "ready", "the new one is not ready too", "the new one is ready"],
+)
+def test_a_pod_that_is_not_ours_to_delete_is_named(pods: list[Raw], waits: bool) -> None:
+    raw = raw_of(STATEFUL, template=carrying("v1"))
+    view = read(raw, revision("triage-v1", 1, carrying("v1")), pods=pods)
+    why = waited_for(world.observed(workloads=(view,)), 300)
+    assert (why is not None) is waits
+    assert why is None or "after 5 min: StatefulSet triage replaces no pod" in why.message
+    assert why is None or "pod triage-1, which ran before, is not ready" in why.message
 
 
 def test_broken_pods_go_one_at_a_time() -> None:

@@ -7,6 +7,7 @@ from belay.api.duration import spoken
 from belay.api.words import Reason
 from belay.core import proof
 from belay.core.observed import Observed
+from belay.core.phases.stuck import waited_for
 from belay.core.pods import Pod
 from belay.core.proof import Fault, Why
 from belay.core.workloads import Cause, GaveUp
@@ -24,8 +25,8 @@ def given_up(seen: Observed, pods: Sequence[Pod], took: float) -> Why | None:
 def late_update(seen: Observed, pods: Sequence[Pod], took: float) -> Why:
     """What to say of updates that are not complete at the deadline; `took` is in seconds."""
     trouble = next((w.completion.trouble for w in seen.workloads if w.completion.trouble), None)
-    stuck = Why(Fault.ENVIRONMENT, trouble.reason, trouble.message) if trouble else None
-    why = proof.late(pods, stuck, took)
+    told = Why(Fault.ENVIRONMENT, trouble.reason, trouble.message) if trouble else None
+    why = proof.late(pods, told or waited_for(seen, took), took)
     paused = next((w for w in seen.workloads if w.completion.pause and not w.in_place), None)
     if why.fault is not Fault.UNKNOWN or paused is None:
         return why

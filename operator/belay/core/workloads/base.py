@@ -104,10 +104,10 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class FormerPod:
-    """A pod of a former template that carries Belay, in a workload that waits for it."""
+    """A pod of a former template, in a workload that waits for it."""
 
     pod: Pod
-    carried: Carried
+    carried: Carried | None
 
 
 @dataclass(frozen=True, slots=True)

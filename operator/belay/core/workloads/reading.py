@@ -40,7 +40,7 @@ def read_workload(
     all_pods = list(pods)
     new = [p for p in all_pods if newest is not None and kind.history.made(newest, p)]
     mine = [read_pod(pod, container) for pod in new]
-    told = newest is not None or carried is None
+    told = newest is not None or (carried is None and not in_place)
     return WorkloadView(
         kind=kind,
         name=wanted.name,
@@ -70,9 +70,8 @@ def _newest(kind: Kind, raw: Raw, owned: Sequence[Raw]) -> Raw | None:
 def _former(raw: Raw, pods: list[Raw], new: list[Raw]) -> tuple[FormerPod, ...]:
     own = [p for p in pods if p not in new and controller_of(p) == raw["metadata"]["uid"]]
     return tuple(
-        FormerPod(read_pod(pod, mounted_container(pod["spec"])), carried)
+        FormerPod(read_pod(pod, mounted_container(pod["spec"])), read_carried(pod))
         for pod in (own if is_seen(raw) else ())
-        if (carried := read_carried(pod)) is not None
     )
 
 
