@@ -80,7 +80,7 @@ class Targets:
         assert self._watches is not None  # noqa: S101
         place = self._namespaces[name]
         needed = {PODS} | {r for followed in place.followed.values() for r, _ in followed}
-        for resource in needed - place.watches.keys():
+        for resource in sorted(needed - place.watches.keys(), key=lambda r: r.plural):
             watch, task = self._watch(resource, name), f"{resource.plural}-{name}"
             place.watches[resource] = self._watches.create_task(watch, name=task)
 
