@@ -137,7 +137,7 @@ def with_header(**header: Any) -> dict[str, Any]:
         ),
         pytest.param(
             verified_by({"name": "a", "grpc": {"port": 9090, "service": "a b"}}),
-            "as the server registered it", id="gRPC service with a space",
+            "under which the server registered it", id="gRPC service with a space",
         ),
         pytest.param(
             verified_by(check(at=["Preview"], http={"port": 80, "service": "triage"})),
