@@ -16,7 +16,7 @@ from tests.harness.workbench_manifests import ANSWERS
 from tests.harness.workbench_operator import USER
 
 from belay.runtime.kopf_source import KopfSource
-from belay.shell.resources import CLAIMS, REVISIONS, SERVICES
+from belay.shell.resources import CLAIMS, CRON_JOBS, REVISIONS, SERVICES
 
 Right = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
@@ -65,12 +65,24 @@ async def test_a_tour_needs_every_right_that_is_granted_and_no_other(
 
 
 async def tour(bench: Bench, begin: Begin) -> None:
-    """Promote by preview and Service, prune, revert, be refused, and fail to mount a Secret."""
+    """Promote by preview, Service and Job, prune, revert, be refused, and fail to mount."""
     await bench.apply(SERVICES, manifests.service())
     behind = {"name": "behind", "http": {"port": 80, "service": "app"}, "period": "200ms"}
+    beside: dict[str, Any] = {
+        "name": "beside",
+        "job": {"from": "probe"},
+        "at": ["Gate"],
+        "timeout": "60s",
+    }
+    beside |= {"period": "1s", "successThreshold": 2}
+    await bench.apply(CRON_JOBS, manifests.cron_job("pass"))
     limits = {"preview": "20s"}
     await bench.revise("old", note="old", labels={"belay.dev/managed": "true"})
-    flow = await begin(checks=[ANSWERS, behind], deadlines=limits, revisionHistoryLimit=0)
+    flow = await begin(
+        checks=[ANSWERS, behind, beside],
+        deadlines=limits,
+        revisionHistoryLimit=0,
+    )
     await bench.revise("v2", note="second")
     await flow.wish("v2")
     await flow.at("Promoted")

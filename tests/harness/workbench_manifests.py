@@ -159,3 +159,28 @@ def service(name: str = "app") -> Object:
     """A Service of the application's pods."""
     ports = [{"name": "http", "port": 80, "targetPort": "http"}]
     return {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": ports}}
+
+
+def cron_job(program: str, name: str = "probe", flow: str = "wf") -> Object:
+    """A suspended CronJob that consents: the template of checks by Job. `program` is Python."""
+    container: Object = {
+        "name": "ask",
+        "image": images.base().name,
+        "imagePullPolicy": "Never",
+        "command": ["python3", "-c", program],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    user: Object = {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    pod = {"restartPolicy": "Never", "securityContext": user, "containers": [container]}
+    return {
+        "metadata": {"name": name, "annotations": {"belay.dev/workflow": flow}},
+        "spec": {
+            "schedule": "0 0 1 1 *",
+            "suspend": True,
+            "jobTemplate": {"spec": {"template": {"spec": pod}}},
+        },
+    }

@@ -1,11 +1,11 @@
 """Checks: how health is asked for."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import ConfigDict, Field
 
-from belay.api.duration import Duration, bounds
+from belay.api.duration import DURATION_PATTERN, Duration, bounds, seconds
 from belay.api.model import (
     SET,
     ApiModel,
@@ -19,13 +19,26 @@ from belay.api.model import (
 )
 from belay.api.peer import Port, Scheme, Tls
 from belay.api.revision import KeyRef
-from belay.api.ways import GrpcCheck
+from belay.api.ways import ExecCheck, GrpcCheck, JobCheck
 from belay.api.words import Stage
 
 MAX_BODY: Final = 4096
 
 _HEADER_NAME: Final = r"^[-!#$%&'*+.^_`|~0-9A-Za-z]+$"
 _HEADER_VALUE: Final = r"^[^\x00-\x08\x0a-\x1f\x7f]*$"
+
+
+class _Pace(NamedTuple):
+    period: str
+    timeout: str
+
+
+_PACE: Final = {
+    "http": _Pace("1s", "1s"),
+    "grpc": _Pace("1s", "1s"),
+    "exec": _Pace("5s", "5s"),
+    "job": _Pace("10s", "2m"),
+}
 
 
 class Method(StrEnum):
@@ -158,9 +171,22 @@ class Check(ApiModel):
                 "no Service selects the preview pod: leave out service, or take Preview out of at",
             ),
             cel(
-                "[has(self.http), has(self.grpc)].filter(one, one).size() == 1",
-                "say what to ask: set exactly one of http and grpc, such as "
+                "[has(self.http), has(self.grpc), has(self.exec), has(self.job)]"
+                ".filter(one, one).size() == 1",
+                "say what to ask: set exactly one of http, grpc, exec and job, such as "
                 "http: {port: 8080, path: /healthz}",
+            ),
+            cel(
+                "has(self.job) || !has(self.timeout) "
+                f"|| !self.timeout.matches(r'{DURATION_PATTERN}') "
+                "|| duration(self.timeout) <= duration('60s')",
+                "set a timeout of at most 60s; only a job may take longer, up to 30m",
+            ),
+            cel(
+                "!has(self.job) || !has(self.timeout) "
+                f"|| !self.timeout.matches(r'{DURATION_PATTERN}') "
+                "|| duration(self.timeout) >= duration('1s')",
+                "a job takes a pod: set a timeout of at least 1s, better 2m",
             ),
         )
     )
@@ -175,19 +201,43 @@ class Check(ApiModel):
     """Ask over HTTP."""
     grpc: GrpcCheck | None = None
     """Ask by the gRPC health protocol: SERVING is right."""
+    exec: ExecCheck | None = None
+    """Run a command inside the pod: exit code 0 is right."""
+    job: JobCheck | None = None
+    """Run a Job beside the pod: complete is right. One at a time for each pod."""
     failure_threshold: Annotated[int, Field(ge=1, le=100)] = 3
     """Wrong answers in a row, of one pod, that make the verdict Fail."""
     success_threshold: Annotated[int, Field(ge=1, le=100)] = 1
     """Right answers in a row, of each pod, that make the verdict Pass."""
-    period: Annotated[Duration, Field(json_schema_extra=bounds("100ms", "10m"))] = "1s"
-    """Time between two requests to one pod."""
-    timeout: Annotated[Duration, Field(json_schema_extra=bounds("50ms", "60s"))] = "1s"
-    """How long one request may take."""
+    period: Annotated[Duration, Field(json_schema_extra=bounds("100ms", "10m"))] | None = None
+    """Time between two requests to one pod. By default 1s; for exec 5s, for job 10s."""
+    timeout: Annotated[Duration, Field(json_schema_extra=bounds("50ms", "30m"))] | None = None
+    """How long one request may take. By default 1s; for exec 5s, for job 2m."""
 
     @property
     def type(self) -> str:
         """How it asks, as metrics tell it."""
-        return "http" if self.http is not None else "grpc"
+        return next((name for name in _PACE if getattr(self, name) is not None), "http")
+
+    def plain(self) -> "Check":
+        """This check, without a pace that it would have anyway."""
+        usual = _PACE[self.type]
+        dull = {
+            field: None
+            for field in ("period", "timeout")
+            if (told := getattr(self, field)) and seconds(told) == seconds(getattr(usual, field))
+        }
+        return self.model_copy(update=dull)
+
+    @property
+    def every(self) -> float:
+        """Seconds between two requests to one pod."""
+        return seconds(self.period or _PACE[self.type].period)
+
+    @property
+    def limit(self) -> float:
+        """Seconds that one request may take."""
+        return seconds(self.timeout or _PACE[self.type].timeout)
 
     @property
     def port(self) -> int | str | None:

@@ -87,6 +87,7 @@ class Reason(StrEnum):
     PREVIEW_IMPOSSIBLE = "PreviewImpossible"
     CHECK_INVALID = "CheckInvalid"
     CHECK_CREDENTIALS = "CheckCredentials"
+    CHECK_FORBIDDEN = "CheckForbidden"
     DELIVERY_CONFLICT = "DeliveryConflict"
     DELIVERY_DENIED = "DeliveryDenied"
 

@@ -15,8 +15,9 @@ def attempt_digest(spec: WorkflowSpec, digest: str) -> str:
     no proof: how a proven revision goes on being checked.
     """
     tried: dict[str, Any] = {"v": 1, "digest": digest, "onFailure": spec.on_failure.value}
-    for part in ("target", "verification"):
-        value = getattr(spec, part)
+    checks = [check.plain() for check in spec.verification.checks]
+    verification = spec.verification.model_copy(update={"checks": checks})
+    for part, value in (("target", spec.target), ("verification", verification)):
         tried[part] = value.model_dump(
             mode="json",
             by_alias=True,

@@ -62,6 +62,9 @@ class Pod:
     last_exit: str
     """For people: how the container that restarted most ended, such as `exit code 1`."""
     trouble: Trouble | None
+    container: str
+    """The container that was delivered to."""
+    containers: frozenset[str]
     ports: Mapping[str, int]
     """Declared TCP ports of the delivered container: by name and by number as text."""
     named_ports: Mapping[str, int]
@@ -100,6 +103,8 @@ def read_pod(raw: Mapping[str, Any], container: str | None) -> Pod:
         restarts=restarts,
         last_exit=_last_exit(statuses),
         trouble=_trouble(status, conditions, statuses),
+        container=container or "",
+        containers=frozenset(c["name"] for c in spec.get("containers") or []),
         ports=declared_ports(spec, container),
         named_ports=_named_ports(spec),
     )

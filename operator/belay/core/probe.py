@@ -1,5 +1,6 @@
 """Probes: one check asked of one pod, and what the answers add up to."""
 
+import shlex
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -45,6 +46,18 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """What a pod runs that is asked, as a Job is told it."""
+
+    workflow: str
+    uid: str
+    """Of the Workflow."""
+    rollout: str
+    revision: str
+    content_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """One check, asked of one pod again and again."""
 
@@ -68,6 +81,14 @@ class Probe:
     """What makes the pod's earlier answers count no more, such as its restarts."""
     eager: bool = False
     """Asked at once again after a wrong answer; the pauses grow to the check's period."""
+    container: str = ""
+    """Container that a command runs in."""
+    tried: Tried | None = None
+
+    @property
+    def dialled(self) -> bool:
+        """Our own network is used, so that what comes of it speaks of that, too."""
+        return self.check.port is not None
 
     @property
     def asked(self) -> str:
@@ -78,7 +99,18 @@ class Probe:
         if grpc is not None:
             of = f' "{grpc.service}"' if grpc.service else ""
             return f"gRPC :{self.port or grpc.port} health{of}"
-        return ""
+        return asked_inside(self.check, self.container)
+
+
+def asked_inside(check: Check, container: str) -> str:
+    """For people: `exec in app: /bin/check`, `Job from CronJob probe`."""
+    if check.exec is not None:
+        command = shlex.join(check.exec.command)
+        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in command)
+        return f"exec in {container}: {shown[:100]}" + ("…" if len(shown) > 100 else "")
+    if check.job is not None:
+        return f"Job from CronJob {check.job.from_}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from enum import StrEnum
 from typing import Final
 
 from belay.api.check import Check
-from belay.api.duration import seconds, spoken
+from belay.api.duration import spoken
 from belay.api.status import Evidence, Rollout
 from belay.api.words import ConditionType, Phase, Reason, Stage, Verdict
 from belay.core import asking, conditions, reports
 from belay.core.observed import Observed
 from belay.core.pods import CRASH_LOOP_RESTARTS, Pod
-from belay.core.probe import Answer, Probe, ProbePlan, Tally
+from belay.core.probe import Answer, Probe, ProbePlan, Tally, Tried
 from belay.core.reports import REPORT
 from belay.core.workloads import WorkloadView
 
@@ -164,7 +164,10 @@ def undecided(seen: Observed, stage: Stage, session: str, pods: Sequence[Pod], t
         return Why(Fault.UNKNOWN, Reason.NO_PODS, message)
     unready = [p for p in pods if not p.ready]
     tallies = [t for c in checks_at(seen, stage) for t in _tallies(seen, c, session, pods)]
-    silent = next((t for t in tallies if t.last and t.last.answer is Answer.NONE), None)
+    dialled = {c.name for c in checks_at(seen, stage) if c.port is not None}
+    silent = next(
+        (t for t in tallies if t.check in dialled and t.last and t.last.answer is Answer.NONE), None
+    )
     if silent is not None:
         answered = silent.passed_ever or silent.fails > 0
         counted = "the last" if answered else f"{silent.tries} of {silent.tries}"
@@ -233,7 +236,7 @@ def evidence(seen: Observed, session: str) -> list[Evidence]:
 def evidence_period(seen: Observed, stage: Stage) -> timedelta:
     """How long it takes the checks of a stage to come to a verdict from nothing."""
     needed = [
-        max(c.failure_threshold, c.success_threshold) * seconds(c.period) + seconds(c.timeout)
+        max(c.failure_threshold, c.success_threshold) * c.every + c.limit
         for c in checks_at(seen, stage)
     ]
     return timedelta(seconds=max([_LEAST_EVIDENCE_SECONDS, *needed]))
@@ -273,7 +276,17 @@ def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod) -> Probe:
         host_network=pod.host_network,
         port=asking.port_of(seen, check, pod),
         ready=pod.ready,
+        container=asking.container_of(check, pod),
+        tried=_tried(seen),
     )
+
+
+def _tried(seen: Observed) -> Tried | None:
+    """What the pods run that are asked just now."""
+    rollout, ref = seen.status.rollout, reports.wanted(seen)
+    if rollout is None or ref is None:
+        return None
+    return Tried(seen.key.name, seen.uid, rollout.id, ref.revision, ref.content_digest)
 
 
 def _tallies(seen: Observed, check: Check, session: str, pods: Iterable[Pod]) -> list[Tally]:

@@ -9,8 +9,10 @@ from belay.runtime.reconciler import Reconciler
 from belay.shell.act import Senses
 from belay.shell.asker import AskerByType
 from belay.shell.credentials import Credentials
+from belay.shell.exec_check import ExecAsker
 from belay.shell.grpc_check import GrpcAsker
 from belay.shell.http_check import HttpAsker, open_session
+from belay.shell.job_check import JobAsker
 from belay.shell.prober import Prober
 from belay.shell.recorder import Recorder
 from belay.shell.trust import Trust
@@ -25,6 +27,8 @@ def make_reconciler(parts: Parts) -> Reconciler:
         {
             "http": HttpAsker(session, parts.guard, credentials, trust, _now),
             "grpc": GrpcAsker(__version__, parts.guard, trust, _now),
+            "exec": ExecAsker(parts.cluster, _now),
+            "job": JobAsker(parts.cluster, _now),
         }
     )
 

@@ -44,6 +44,8 @@ from belay.shell.errors import (
     Unavailable,
     is_uid_mismatch,
 )
+from belay.shell.exec_check import may_exec
+from belay.shell.job_check import read_template
 from belay.shell.prober import Prober
 from belay.shell.resources import CONFIG_MAPS, PODS, REVISIONS, WORKLOADS, Resource
 from belay.shell.trust import Trust
@@ -185,6 +187,13 @@ async def _askable(turn: Turn, check: Check, senses: Senses) -> Refusal | None:
     if check.tls is not None and not isinstance(found, Problem):
         found = await senses.trust.context(turn.key.namespace, check.tls, "http/1.1")
         reason = Reason.CHECK_INVALID
+    if check.exec is not None:
+        found = await may_exec(turn.cluster, turn.key.namespace)
+        reason = Reason.CHECK_FORBIDDEN
+    if check.job is not None:
+        found = await read_template(
+            turn.cluster, turn.key.namespace, check.job.from_, turn.key.name
+        )
     if isinstance(found, Problem):
         return Refusal(reason, f'check "{check.name}": {found.text}')
     return None

@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
+from yarl import URL
 
 from belay.shell.errors import ApiError, Unavailable, translate
 from belay.shell.login import configure
-from belay.shell.resources import Resource
+from belay.shell.resources import PODS, Resource
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -29,6 +30,9 @@ _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 """With its parameter, or the client library would encode the text a second time."""
 _JSON_PATCH: Final = "application/json-patch+json"
 _PAIR: Final = re.compile(r"\\\\|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")
+
+_EXEC_PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+_EXEC_FRAME: Final = 128 * 1024
 
 _WRITES: Final = frozenset({"create", "update", "patch", "delete"})
 
@@ -166,6 +170,7 @@ class Cluster:
         *,
         uid: str | None = None,
         grace: int | None = None,
+        propagation: str | None = None,
     ) -> None:
         """Delete; with `uid`, only that very object."""
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
@@ -173,6 +178,8 @@ class Cluster:
             options["preconditions"] = {"uid": uid}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
+        if propagation is not None:
+            options["propagationPolicy"] = propagation
         await self._json("delete", resource, resource.path(namespace, name), body=options)
 
     async def watch(
@@ -206,6 +213,43 @@ class Cluster:
                     status = event["object"]
                     raise translate(int(status.get("code") or 500), status, None)
                 yield event["type"], event["object"]
+
+    @asynccontextmanager
+    async def exec(
+        self, namespace: str, pod: str, container: str, command: Sequence[str]
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A command in a pod, by WebSocket: its standard error, and its exit on channel 3."""
+        words = [("command", word) for word in command]
+        query = [("stderr", "true"), *([("container", container)] if container else []), *words]
+        path = PODS.path(namespace, pod, "exec")
+        url = f"{self._client.configuration.host}{path}?{urlencode(query)}"
+        headers = {"User-Agent": self._client.user_agent}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        rest = self._client.rest_client
+        code = 0
+        try:
+            async with aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=rest.ssl_context, force_close=True)
+            ) as session:
+                try:
+                    socket = await session.ws_connect(
+                        URL(url, encoded=True),
+                        protocols=_EXEC_PROTOCOLS,
+                        headers=headers,
+                        proxy=rest.proxy,
+                        max_msg_size=_EXEC_FRAME,
+                    )
+                except aiohttp.WSServerHandshakeError as error:
+                    code = error.status
+                    raise translate(code, {"message": f"exec in {pod}"}, None) from error
+                except (aiohttp.ClientError, OSError) as error:
+                    raise Unavailable(0, "NoAnswer", f"exec {path}: {_words(error)}") from error
+                code = 101
+                # No farewell: it would read on for as long as the other side writes.
+                yield socket
+        finally:
+            if self._on_request is not None:
+                self._on_request("exec", PODS, code)
 
     async def _pages(
         self,

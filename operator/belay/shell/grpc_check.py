@@ -17,7 +17,6 @@ import h2.errors
 import h2.events
 import h2.exceptions
 
-from belay.api.duration import seconds
 from belay.api.ways import GrpcCheck
 from belay.core.probe import Answer, Probe, Sample
 from belay.shell.credentials import Problem
@@ -82,7 +81,7 @@ class GrpcAsker:
         tls = await self.trust.context(probe.namespace, grpc.tls, "h2") if grpc.tls else None
         if isinstance(tls, Problem):
             return Answer.UNASKED, tls.text
-        limit = seconds(probe.check.timeout)
+        limit = probe.check.limit
         try:
             async with asyncio.timeout(limit):
                 return await self._exchange(grpc, str(address), probe.port or 0, tls)

@@ -18,7 +18,6 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from belay.api.check import Expect, HttpCheck, Method
-from belay.api.duration import seconds
 from belay.core.probe import Answer, Probe, Report, Sample
 from belay.shell.credentials import Credentials, Problem
 from belay.shell.dialling import Result, network_trouble, sampled, undialled
@@ -149,7 +148,7 @@ class HttpAsker:
         assert address is not None  # noqa: S101
         request = _request(http, address, probe.port, headers, tls)
         request = replace(request, report=probe.report)
-        return await ask(request, seconds(probe.check.timeout), self.session)
+        return await ask(request, probe.check.limit, self.session)
 
 
 async def ask(request: Request, limit: float, session: aiohttp.ClientSession) -> Result:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from belay.api.duration import seconds
 from belay.api.words import Verdict
 from belay.core.contact import LostContact
 from belay.core.keys import Key
@@ -75,11 +74,14 @@ class _Session:
     name: str
     started_at: datetime
     turns: Turns
+    slow: Turns
+    """For what takes minutes, so that the others need not wait for it."""
     asking: dict[_Identity, _Asking] = field(default_factory=dict)
     waking: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
         self.turns.close()
+        self.slow.close()
         if self.waking is not None:
             self.waking.cancel()
         for asking in self.asking.values():
@@ -130,7 +132,8 @@ class Prober:
         self._contact = Contact()
         self._sessions: dict[Key, _Session] = {}
         self._lanes: set[Turns] = set()
-        self._right = _LastRight()
+        self._slow_lanes: set[Turns] = set()
+        self._right = {by_network: _LastRight() for by_network in (True, False)}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def pursue(self, key: Key, plan: ProbePlan | None) -> None:
@@ -144,7 +147,9 @@ class Prober:
         session = self._sessions.get(key)
         if session is None or session.name != plan.session:
             self.forget(key)
-            session = _Session(plan.session, self._now(), Turns(self._lanes))
+            session = _Session(
+                plan.session, self._now(), Turns(self._lanes), Turns(self._slow_lanes)
+            )
             self._sessions[key] = session
             if plan.heard:
                 self._contact.count(key)
@@ -231,11 +236,12 @@ class Prober:
 
     async def _ask(self, key: Key, session: _Session, asking: _Asking) -> None:
         """Ask at once and then every period; after a late answer, at once."""
-        period = seconds(asking.probe.check.period)
+        period = asking.probe.check.every
         pause = EAGER_PAUSE if asking.probe.eager else period
+        turns = session.slow if asking.probe.check.job is not None else session.turns
         due = self._clock()
         while True:
-            async with session.turns.turn():
+            async with turns.turn():
                 asked_at = self._clock()
                 sample = await self._asked(asking.probe)
             asking.hear(sample, asked_at)
@@ -253,14 +259,17 @@ class Prober:
             got = f"could not be asked: internal error {type(error).__name__}"
             return Sample(Answer.UNASKED, got, self._now())
         if sample.answer is Answer.RIGHT:
-            self._right.note(probe, self._clock())
+            self._right[probe.dialled].note(probe, self._clock())
         return sample
 
     def _take(self, key: Key, session: _Session, asking: _Asking, sample: Sample) -> None:
         probe = asking.probe
-        self._note_contact(key, session, sample)
+        if probe.dialled:
+            self._note_contact(key, session, sample)
         lately = self._clock() - ANSWERED_LATELY
-        another = self._right.of_another(probe, max(lately, asking.silent_since or lately))
+        another = self._right[probe.dialled].of_another(
+            probe, max(lately, asking.silent_since or lately)
+        )
         verdict = judge(sample, ready=probe.ready, another_answered=another)
         if self.lost_contact is not None:
             verdict = Verdict.INCONCLUSIVE
@@ -273,7 +282,7 @@ class Prober:
             session.waking = loop.call_later(WAKE_AFTER, self._wake_up, key, session)
 
     def _note_contact(self, key: Key, session: _Session, sample: Sample) -> None:
-        asked = session.asking.values()
+        asked = [one for one in session.asking.values() if one.probe.dialled]
         if sample.answer in (Answer.RIGHT, Answer.WRONG):
             self._contact.hear(key)
         elif all(one.silent_since is not None and one.probe.ready for one in asked):

@@ -45,6 +45,10 @@ CORE_EVENTS: Final = Resource("", "v1", "events", "Event")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 NODES: Final = Resource("", "v1", "nodes", "Node")
+CRON_JOBS: Final = Resource("batch", "v1", "cronjobs", "CronJob")
+ACCESS_REVIEWS: Final = Resource(
+    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview"
+)
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 WORKLOADS: Final = {

@@ -120,7 +120,7 @@ def with_header(**header: Any) -> dict[str, Any]:
             id="period too short",
         ),
         pytest.param(
-            verified_by(check(timeout="2m")), "write a duration from 50ms to 60s",
+            verified_by(check(timeout="2m")), "set a timeout of at most 60s",
             id="timeout too long",
         ),
         pytest.param(verified_by(check(), check()), "Duplicate value", id="the same check twice"),
@@ -130,6 +130,21 @@ def with_header(**header: Any) -> dict[str, Any]:
         pytest.param(
             verified_by(check(grpc={"port": 9090})), "say what to ask: set exactly one",
             id="two ways to ask",
+        ),
+        pytest.param(
+            verified_by({"name": "a", "job": {"from": "probe"}, "timeout": "31m"}),
+            "write a duration from 50ms to 30m", id="timeout too long for a job",
+        ),
+        pytest.param(
+            verified_by({"name": "a", "job": {"from": "probe"}, "timeout": "500ms"}),
+            "set a timeout of at least 1s", id="timeout too short for a job",
+        ),
+        pytest.param(
+            verified_by({"name": "a", "exec": {"command": []}}), "should have at least 1 item",
+            id="no command",
+        ),
+        pytest.param(
+            verified_by({"name": "a", "job": {}}), "from: Required value", id="a job of nothing"
         ),
         pytest.param(
             verified_by({"name": "a", "grpc": {"port": 0}}), "a port number from 1 to 65535",

@@ -69,7 +69,7 @@ class Kubelet:
         return Sample(answer, got, now())
 
     async def _answer(self, probe: Probe) -> tuple[Answer, str]:
-        timeout = float(probe.check.timeout.removesuffix("s"))
+        timeout = probe.check.limit
         pods = (p for p in self.server.view(PODS) if p["metadata"]["uid"] == probe.pod_uid)
         pod = next(pods, None)
         if self.unreachable or (pod is not None and self.life(pod).silent):

@@ -9,6 +9,7 @@ from tests.unit.core import world
 from tests.unit.core.toy import Toy, promoted
 from tests.unit.core.world import check, observed, revision, spec, view
 
+from belay.api.check import Check
 from belay.api.status import Quarantine, WorkflowStatus
 from belay.api.words import Reason, Stage
 from belay.api.workflow import Preview
@@ -133,6 +134,19 @@ REFUSALS = {
             'check "answers": port metrics is not declared by the container of Deployment triage. '
             "Declare it under ports in the pod template, or correct http.port"
         ),
+    ),
+    "a container that nobody has": (
+        {
+            "spec": spec(
+                checks=[
+                    Check.model_validate(
+                        {"name": "answers", "exec": {"command": ["x"], "container": "side"}}
+                    )
+                ]
+            )
+        },
+        Reason.CHECK_INVALID,
+        'check "answers": Deployment triage has no container side: correct exec.container',
     ),
     "a Service that cannot be asked": (
         {

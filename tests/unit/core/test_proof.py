@@ -8,6 +8,7 @@ from tests.unit.core import world
 from tests.unit.core.toy import promoted
 from tests.unit.core.world import NOW, check, observed, pod, seconds, spec, tally, view
 
+from belay.api.check import Check
 from belay.api.words import Reason, Stage, Verdict
 from belay.api.workflow import OnFailure, OnInconclusive, Preview, WorkflowSpec
 from belay.core import proof
@@ -75,6 +76,46 @@ def test_what_is_asked_is_told_with_the_port_that_is_dialled() -> None:
     assert probe.asked == "POST :8080/run"
     assert replace(probe, port=None).asked == "POST :http/run"
     assert replace(probe, check=named.model_copy(update={"http": None})).asked == ""
+
+
+def other(**way: Any) -> Check:
+    """A check that asks in another way than HTTP."""
+    return Check.model_validate({"name": "answers", **way})
+
+
+COMMAND = other(exec={"command": ["/bin/check"]})
+BY_JOB = other(job={"from": "probe"})
+
+
+def test_what_runs_inside_or_beside_a_pod_needs_no_port() -> None:
+    elsewhere = other(exec={"command": ["x"], "container": "side"})
+    seen = seen_with(spec=spec(checks=[COMMAND, BY_JOB, elsewhere]))
+    asked = [
+        len(proof.answering_pods(seen, c, seen.workloads)) for c in (COMMAND, BY_JOB, elsewhere)
+    ]
+    assert asked == [2, 2, 0]
+    told = [probe.asked for probe in proof.plan(seen, Stage.GATE, SESSION).probes]
+    assert told == ["exec in app: /bin/check"] * 2 + ["Job from CronJob probe"] * 2
+
+
+def test_no_network_is_blamed_for_the_silence_of_a_command() -> None:
+    silent = tally("a", NOTHING, got="no exit within 5 s")
+    seen = seen_with(silent, spec=spec(checks=[COMMAND]), names=("a",))
+    why = proof.undecided(seen, Stage.GATE, SESSION, pods("a"), 60.0)
+    assert why.message == 'no verdict within 60 s: check "answers": no exit within 5 s'
+
+
+@pytest.mark.parametrize(
+    ("of", "every", "limit"),
+    [
+        (check(), 1.0, 1.0),
+        (COMMAND, 5.0, 5.0),
+        (BY_JOB, 10.0, 120.0),
+        (check(period="2s", timeout="3s"), 2.0, 3.0),
+    ],
+)
+def test_each_type_of_check_has_its_own_pace(of: Check, every: float, limit: float) -> None:
+    assert (of.every, of.limit) == (every, limit)
 
 
 # One stage

@@ -13,10 +13,12 @@ import pytest
 from tests.unit.shell.pods import check, probe
 from tests.unit.shell.virtual_time import START, clock, in_virtual_time, now
 
+from belay.api.check import Check
 from belay.api.words import Verdict
 from belay.core.keys import Key
 from belay.core.probe import Answer, Probe, ProbePlan, Sample, Tally
 from belay.shell.prober import Prober
+from belay.shell.turns import FOR_ONE
 
 ONE, OTHER = Key("shop", "wf-1"), Key("shop", "wf-2")
 SPELLED = {"R": Answer.RIGHT, "W": Answer.WRONG, "N": Answer.NONE, "U": Answer.UNASKED}
@@ -73,6 +75,11 @@ def plan(*probes: Probe, session: str = "1-1/Verifying/0") -> ProbePlan:
 def pods(names: Iterable[str], **fields: Any) -> list[Probe]:
     of = check(**fields)
     return [probe(of, 8080, pod=name) for name in names]
+
+
+def by_job(pod: str) -> Probe:
+    told = {"name": "beside", "job": {"from": "probe"}}
+    return probe(Check.model_validate(told), pod=pod)
 
 
 def staged(story: Callable[[Stage], Awaitable[None]]) -> None:
@@ -484,5 +491,27 @@ def test_a_baseline_that_is_given_up_leaves_nothing_behind() -> None:
             async with asyncio.timeout(1):
                 await stage.prober.ask_once(plan(*pods(names)))
         assert stage.most["all"] == 16
+
+    staged(story)
+
+
+def test_jobs_that_take_long_hold_no_other_check_up() -> None:
+    async def story(stage: Stage) -> None:
+        names = [f"j{number}" for number in range(40)]
+        stage.takes = dict.fromkeys(names, 60)
+        stage.prober.pursue(ONE, plan(*map(by_job, names), *pods(["triage-1"], period="1s")))
+        await asyncio.sleep(9.5)
+        assert stage.times() == [float(second) for second in range(10)]
+        assert len(stage.asked) - 10 == FOR_ONE
+
+    staged(story)
+
+
+def test_what_runs_inside_or_beside_a_pod_says_nothing_of_our_network() -> None:
+    async def story(stage: Stage) -> None:
+        stage.scripts = {"silent": "N", "j1": "R"}
+        stage.prober.pursue(ONE, plan(by_job("j1"), *pods(["silent"], period="1s")))
+        await asyncio.sleep(3.5)
+        assert dict(stage.verdicts) == {"http": Verdict.INCONCLUSIVE, "job": Verdict.PASS}
 
     staged(story)
