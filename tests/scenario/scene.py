@@ -99,8 +99,18 @@ class Scene:
         self.tale.begin()
         self.machine.writes = 0
 
-    def workload(self, target: str = "triage", *, consents: bool = True, replicas: int = 2) -> None:
-        """The team deploys its application: `name` of a Deployment, or `kind/name`."""
+    def workload(
+        self,
+        target: str = "triage",
+        *,
+        consents: bool = True,
+        replicas: int = 2,
+        history: int = 10,
+    ) -> None:
+        """The team deploys its application: `name` of a Deployment, or `kind/name`.
+
+        `history` is its revisionHistoryLimit.
+        """
         kind, name = _target(target, in_place=False).values()
         container = {"name": "app", "image": "triage:1", "ports": [{"containerPort": 8080}]}
         labels = {"app": name}
@@ -110,6 +120,7 @@ class Scene:
             "metadata": {"name": name, "annotations": annotations},
             "spec": {
                 "replicas": replicas,
+                "revisionHistoryLimit": history,
                 "selector": {"matchLabels": labels},
                 "template": template,
             },

@@ -11,10 +11,8 @@ from tests.scenario.shapes import Object
 from tests.scenario.store import Server
 from tests.unit.core import world
 
-from belay.api.names import LABEL_WORKFLOW
-from belay.shell.content import unused_config_maps
+from belay.shell.garbage import unused
 from belay.shell.resources import (
-    CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     JOBS,
     PODS,
@@ -61,9 +59,7 @@ async def test_content_is_kept_for_whatever_may_start_a_pod_with_it(
 ) -> None:
     server = Server(lambda: datetime(2026, 5, 4, tzinfo=UTC))
     write = Write(Entry("test", "Update", ""))
-    delivered = {"metadata": {"name": OLD, "labels": {LABEL_WORKFLOW: "wf-1"}}}
-    server.create(CONFIG_MAPS, world.KEY.namespace, delivered, write)
     server.create(resource, world.KEY.namespace, {"metadata": {"name": "one"}, **body}, write)
     cluster: Any = FakeCluster(server)
-    unused = await unused_config_maps(Turn(cluster, world.KEY), world.observed())
-    assert unused == (() if kept else (OLD,))
+    free = await unused(Turn(cluster, world.KEY), {OLD: "map-9"})
+    assert free == ({} if kept else {OLD: "map-9"})

@@ -139,8 +139,8 @@ class Observed:
     dry_run: DryRun | None = None
     failure: Refusal | None = None
     """What the server said to an action of the pass just before."""
-    garbage: tuple[str, ...] = ()
-    """Names of delivered ConfigMaps that nothing needs."""
+    garbage: Mapping[str, str] = field(default_factory=dict)
+    """UIDs of delivered ConfigMaps that nothing needs, by name."""
     allowed_mounts: tuple[str, ...] = ("/etc/belay",)
     host_network_allowed: bool = False
     """The administrator lets checks ask pods on the host network."""

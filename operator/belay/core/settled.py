@@ -218,7 +218,9 @@ def _unmarked(seen: Observed) -> WorkflowStatus:
 
 
 def _housekeeping(seen: Observed, now: datetime) -> Decision:
-    actions: list[Action] = [DeleteConfigMap(name) for name in seen.garbage]
+    actions: list[Action] = [
+        DeleteConfigMap(name, uid) for name, uid in sorted(seen.garbage.items())
+    ]
     actions += _surplus(seen)
     status = _stable_noted(replace(seen, status=steady.noted(seen, now)))
     probes = steady.probes(seen)

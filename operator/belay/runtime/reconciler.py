@@ -24,6 +24,7 @@ from belay.runtime.refusals import Cause, Refusals
 from belay.shell.act import Senses, act
 from belay.shell.cluster import Object
 from belay.shell.errors import Conflict
+from belay.shell.garbage import Garbage
 from belay.shell.observe import Observer, Watched
 from belay.shell.recorder import Recorder
 from belay.shell.resources import WORKFLOWS, WORKLOADS
@@ -70,8 +71,10 @@ class Reconciler:
         self._looks: dict[Key, _Look] = {}
         self._versions: dict[Key, str] = {}
         self._refusals = Refusals(now)
+        self._garbage = Garbage(now)
         self._observer = Observer(
             RevisionCache(),
+            self._garbage,
             self._watched,
             allowed_mounts=parts.config.mount_paths,
             host_network_allowed=parts.config.allow_host_network,
@@ -122,6 +125,7 @@ class Reconciler:
         self._looks.pop(key, None)
         self._versions.pop(key, None)
         self._refusals.forget(key)
+        self._garbage.forget(key)
 
     async def close(self) -> None:
         await self._senses.close()
@@ -214,7 +218,6 @@ class Reconciler:
         before = under_way(seen)
         ended = status.rollout
         if before is not None and ended is not None and ended.outcome is not None:
-            turn.ended = True
             self._measure(ended, ended.outcome)
 
     def _tell(self, seen: Observed, status: WorkflowStatus) -> None:

@@ -27,7 +27,8 @@ from belay.core.workloads.pointer import pointer_name, watching
 from belay.core.workloads.raw import controller_of
 from belay.core.workloads.reading import mounted_container, read_workload
 from belay.shell.cluster import Object
-from belay.shell.content import read_config_map, unused_config_maps
+from belay.shell.content import read_config_map
+from belay.shell.garbage import Garbage
 from belay.shell.pod_events import explained, with_trouble
 from belay.shell.resources import (
     CLAIMS,
@@ -65,6 +66,7 @@ class Observer:
     def __init__(
         self,
         revisions: RevisionCache,
+        garbage: Garbage,
         watching: Watching,
         *,
         allowed_mounts: tuple[str, ...],
@@ -72,6 +74,7 @@ class Observer:
         allowed_kinds: frozenset[str] = frozenset(),
     ) -> None:
         self._revisions = revisions
+        self._garbage = garbage
         self._watching = watching
         self._allowed_mounts = allowed_mounts
         self._host_network_allowed = host_network_allowed
@@ -102,9 +105,7 @@ class Observer:
         source = reading.source(seen)
         if source in missing:
             seen = replace(seen, fallback=await self._revision(turn, source.revision))
-        if turn.ended:
-            seen = replace(seen, garbage=await unused_config_maps(turn, seen))
-        return seen
+        return replace(seen, garbage=await self._garbage.find(turn, seen))
 
     def _itself(self, turn: Turn, raw: Object) -> Observed:
         metadata = raw["metadata"]

@@ -17,8 +17,6 @@ class Turn:
     key: Key
     dry_run: DryRun | None = None
     failure: Refusal | None = None
-    ended: bool = False
-    """A rollout ended in this turn, so it is time to look for garbage."""
     _objects: dict[tuple[str, str, str], Object | None] = field(default_factory=dict)
     _lists: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
 

@@ -55,6 +55,7 @@ class Controllers:
             self._fill(replica_set)
         for deployment in self.server.list(DEPLOYMENTS):
             self._report(deployment)
+            self._prune(deployment)
         self.revisioned.step()
 
     def _happened(self, event: Event) -> None:
@@ -163,6 +164,14 @@ class Controllers:
                 {**deployment, "status": status},
                 _STATUS,
             )
+
+    def _prune(self, deployment: Object) -> None:
+        """ReplicaSets beyond revisionHistoryLimit go, oldest first, once they have no pods."""
+        limit = int(deployment["spec"].get("revisionHistoryLimit", 10))
+        kept = sorted(owned(self.server, REPLICA_SETS, deployment), key=_revision)
+        for old in kept[: max(0, len(kept) - 1 - limit)]:
+            if not _replicas(old) and not owned(self.server, PODS, old):
+                self._delete(REPLICA_SETS, old)
 
     def _collect(self) -> None:
         """Delete what none of its owners is left of."""

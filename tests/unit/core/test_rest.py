@@ -249,9 +249,9 @@ def test_a_deletion_names_the_uid_that_was_seen() -> None:
 
 
 def test_content_that_nothing_needs_is_deleted() -> None:
-    seen = replace(promoted("v1").observe(), garbage=("wf-1-0123456789abcdef",))
+    seen = replace(promoted("v1").observe(), garbage={"wf-1-0123456789abcdef": "map-9"})
     (action,) = decide(seen, NOW).actions
-    assert action == DeleteConfigMap("wf-1-0123456789abcdef")
+    assert action == DeleteConfigMap("wf-1-0123456789abcdef", "map-9")
     assert action.told == "deleting ConfigMap wf-1-0123456789abcdef, which nothing needs"
 
 
