@@ -96,22 +96,22 @@ class JobAsker:
             await self._delete(probe, name)
             verdict = Answer.NONE
         if verdict is Answer.RIGHT:
-            return verdict, f"Job {name} complete"
+            return verdict, f"complete (Job {name})"
         if verdict is Answer.WRONG:
-            return verdict, f"Job {name} failed{await self._exit_code(probe, name)}"
+            return verdict, f"{await self._failure(probe, name)} (Job {name})"
         if not started:
             why = await self._warning(probe, name)
             return Answer.UNASKED, f"the pod of Job {name} did not start in time{why}"
         return Answer.NONE, f"Job {name} did not end within {probe.check.limit:g} s"
 
-    async def _exit_code(self, probe: Probe, name: str) -> str:
+    async def _failure(self, probe: Probe, name: str) -> str:
         labels = f"batch.kubernetes.io/job-name={name}"
         for pod in await self.cluster.list(PODS, probe.namespace, labels=labels):
             for container in (pod.get("status") or {}).get("containerStatuses") or []:
                 ended = (container.get("state") or {}).get("terminated") or {}
                 if ended.get("exitCode"):
-                    return f" with exit code {ended['exitCode']}"
-        return ""
+                    return f"exit code {ended['exitCode']}"
+        return "a failure"
 
     async def _warning(self, probe: Probe, name: str) -> str:
         """The newest warning about a Job, such as one that admission refuses its pod."""

@@ -119,8 +119,8 @@ NAME = job_name(asking(), TRIED)
 @pytest.mark.parametrize(
     ("end", "answer", "said"),
     [
-        (COMPLETE, Answer.RIGHT, f"Job {NAME} complete"),
-        (FAILED, Answer.WRONG, f"Job {NAME} failed with exit code 3"),
+        (COMPLETE, Answer.RIGHT, f"complete (Job {NAME})"),
+        (FAILED, Answer.WRONG, f"exit code 3 (Job {NAME})"),
         (LATE, Answer.UNASKED, f"the pod of Job {NAME} did not start in time: {POLICY}"),
         ({**LATE, "ready": 1}, Answer.NONE, f"Job {NAME} did not end within 30 s"),
     ],
