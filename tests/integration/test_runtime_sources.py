@@ -22,7 +22,7 @@ from belay.runtime.revisions import Revisions
 from belay.runtime.targets import Targets
 from belay.shell.cluster import Cluster as Client
 from belay.shell.errors import Unavailable
-from belay.shell.resources import CONFIG_MAPS, Resource
+from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, Resource
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -274,8 +274,10 @@ async def test_pods_and_deployments_wake_those_who_move_them(
         },
     }
     async with running(targets.run()):
-        targets.follow(Key(namespace, "triage"), namespace, frozenset({"triage-api"}))
-        targets.follow(Key(namespace, "billing"), namespace, frozenset({"billing"}))
+        targets.follow(
+            Key(namespace, "triage"), namespace, frozenset({(DEPLOYMENTS, "triage-api")})
+        )
+        targets.follow(Key(namespace, "billing"), namespace, frozenset({(DEPLOYMENTS, "billing")}))
         cluster.apply(deployment, namespace=namespace)
         assert await heard.next() == "triage"
         owner = {
