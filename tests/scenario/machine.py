@@ -67,6 +67,9 @@ class Machine:
     """Called with each call that the server has carried out."""
     writes: int = 0
     restarts: int = 0
+    parts: Parts = field(init=False)
+    """Of the present process."""
+    reconciler: Reconciler = field(init=False)
     _crashed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, outside: Callable[[], set[asyncio.Task[None]]]) -> None:
@@ -100,9 +103,9 @@ class Machine:
         recorder = Recorder(api, "belay-0")  # type: ignore[arg-type]
         recorder.start()
         config = Config(election=Election(identity="belay-0"))
-        parts = Parts(api, config, revisions, targets, Metrics(), queue, Guard())  # type: ignore[arg-type]
+        parts = self.parts = Parts(api, config, revisions, targets, Metrics(), queue, Guard())  # type: ignore[arg-type]
         senses = Senses(prober, Credentials(api), Trust(api), session=None)  # type: ignore[arg-type]
-        reconciler = Reconciler(parts, senses, recorder, now=now)
+        reconciler = self.reconciler = Reconciler(parts, senses, recorder, now=now)
         async with asyncio.TaskGroup() as parts_running:
             parts_running.create_task(revisions.run())
             parts_running.create_task(targets.run())

@@ -92,6 +92,8 @@ class DeletePreview:
     """Delete the preview pod; one that is gone already is fine."""
 
     name: str
+    uid: str | None = None
+    """Of the pod that was read; None where none was."""
 
     @property
     def told(self) -> str:

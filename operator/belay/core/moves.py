@@ -178,6 +178,8 @@ def gone(seen: Observed, rollout: Rollout) -> WorkloadView | None:
 
 def preview_gone(seen: Observed, rollout: Rollout) -> tuple[DeletePreview, ...]:
     """What takes the preview pod away, on every way out of Previewing."""
-    if rollout.phase is not Phase.PREVIEWING:
+    pod = seen.preview
+    if rollout.phase is not Phase.PREVIEWING or (pod is not None and pod.terminating):
         return ()
-    return (DeletePreview(preview_name(seen.key.name, rollout.id)),)
+    name = preview_name(seen.key.name, rollout.id)
+    return (DeletePreview(name, pod.uid if pod is not None else None),)

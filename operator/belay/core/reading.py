@@ -42,16 +42,19 @@ def needs(seen: Observed) -> Needs:
             pods=asked,
             claims=gating,
         )
-    if seen.spec.suspend or rollout.suspended_at is not None:
+    if rollout.suspended_at is not None:
         return Needs()
-    changed = wish_changed(seen, rollout)
     phase = rollout.phase
+    preview = preview_name(seen.key.name, rollout.id) if phase is Phase.PREVIEWING else None
+    if seen.spec.suspend:
+        return Needs(preview=preview)
+    changed = wish_changed(seen, rollout)
     return Needs(
         revision=changed or phase in (Phase.PREVIEWING, Phase.DELIVERING),
         workloads=True,
         pods=changed or phase is not Phase.PREVIEWING,
         claims=changed,
-        preview=preview_name(seen.key.name, rollout.id) if phase is Phase.PREVIEWING else None,
+        preview=preview,
     )
 
 

@@ -91,8 +91,8 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
             await _gone(turn, PODS, name, uid=uid)
         case CreatePreview(body):
             return await _create_preview(turn, body)
-        case DeletePreview(name):
-            await _gone(turn, PODS, name, grace=PREVIEW_GRACE)
+        case DeletePreview(name, uid):
+            await _gone(turn, PODS, name, uid=uid, grace=PREVIEW_GRACE)
         case DeleteConfigMap(name, uid):
             await _gone(turn, CONFIG_MAPS, name, uid=uid)
         case DeleteRevision(name, uid):

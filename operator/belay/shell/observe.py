@@ -92,7 +92,7 @@ class Observer:
         needs = reading.needs(seen)
         revision, preview, workloads = await asyncio.gather(
             self._revision(turn, seen.spec.active_revision if needs.revision else None),
-            self._preview(turn, needs.preview),
+            self._preview(turn, seen, needs.preview),
             self._workloads(turn, seen, needs),
         )
         seen = replace(seen, revision=revision, preview=preview, workloads=workloads)
@@ -140,10 +140,14 @@ class Observer:
             return None
         return await self._revisions.read(turn, f"{turn.key.name}-{revision}")
 
-    async def _preview(self, turn: Turn, name: str | None) -> Pod | None:
+    async def _preview(self, turn: Turn, seen: Observed, name: str | None) -> Pod | None:
+        """One of a deleted Workflow of the same name is on its way out, if not marked so yet."""
         raw = await turn.get(PODS, name) if name is not None else None
         if raw is None:
             return None
+        if all(o["uid"] != seen.uid for o in raw["metadata"].get("ownerReferences") or []):
+            pod = read_pod(raw, mounted_container(raw["spec"]))
+            return replace(pod, terminating=True)
         return await explained(turn, read_pod(raw, mounted_container(raw["spec"])))
 
     async def _workloads(

@@ -201,3 +201,9 @@ def test_the_pod_is_gone_on_every_way_out() -> None:
         assert toy.preview is None
         assert any(isinstance(a, DeletePreview) for d in toy.decisions for a in d.actions)
     assert any(isinstance(a, ApplyTemplate) for d in toy.decisions for a in d.actions)
+
+
+def test_the_pod_that_was_read_is_deleted_and_no_other() -> None:
+    toy = tried(Mode.WRONG).run()
+    deleted = [a for d in toy.decisions for a in d.actions if isinstance(a, DeletePreview)]
+    assert deleted == [DeletePreview("wf-1-preview-2-1", "uid-of-wf-1-preview-2-1")]
