@@ -21,6 +21,7 @@ from tests.unit.shell.virtual_time import now
 from belay.api.names import (
     ANNOTATION_CONTENT_DIGEST,
     ANNOTATION_WORKFLOW,
+    LABEL_MANAGED,
     LABEL_PREVIEW,
     POINTER_SUFFIX,
 )
@@ -129,7 +130,9 @@ class Scene:
             del body["spec"]["replicas"]
         self.server.create(WORKLOADS["apps/v1", kind], NAMESPACE, body, _USER)
 
-    def publish(self, revision: str, *, content: str | None = None, **life: Any) -> None:
+    def publish(
+        self, revision: str, *, content: str | None = None, managed: bool = False, **life: Any
+    ) -> None:
         """Somebody makes a revision; its pods live as told. `content`: that of this revision."""
         text = json.dumps({"prompt": content or revision})
         document = parse(text.encode(), Format.JSON)
@@ -138,7 +141,10 @@ class Scene:
         self._digests[spec.content_digest] = content or revision
         if content is None:
             self.kubelet.lives[spec.content_digest] = Life(**life)
-        body = {"metadata": {"name": f"{self.name}-{revision}"}, "spec": received(spec.to_api())}
+        metadata: Object = {"name": f"{self.name}-{revision}"}
+        if managed:
+            metadata["labels"] = {LABEL_MANAGED: "true"}
+        body = {"metadata": metadata, "spec": received(spec.to_api())}
         self.server.create(REVISIONS, NAMESPACE, body, _USER)
         self.tale.tell("user", f"publishes {revision}")
 
