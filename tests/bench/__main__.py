@@ -27,6 +27,7 @@ def main() -> int:
             kube.namespace(cluster) as quiet,
         ):
             home = Path(folder)
+            cluster.apply_crds()
             kubeconfig = workbench_operator.install(cluster, home)
             operator = workbench_operator.Operator(kubeconfig, (busy,), home / "operator.log")
             operator.start()

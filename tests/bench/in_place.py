@@ -26,8 +26,7 @@ from tests.harness.workbench_operator import Operator
 
 from belay.api.names import MANAGER_DELIVERY, MANAGER_STATUS
 from belay.shell.cluster import Cluster as Api
-from belay.shell.errors import NotFound
-from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, REVISIONS, WORKFLOWS, Resource
+from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, WORKFLOWS, Resource
 
 SAMPLE = ROOT / "deploy/samples/in-place"
 WARM_UP = 5
@@ -163,20 +162,7 @@ async def _active(bench: Bench, flow: Flow, revision: str, watched: asyncio.Even
     raise AssertionError("the watch has ended")
 
 
-async def _served(bench: Bench) -> None:
-    """A CRD is served a moment after it says that it is established."""
-    while True:
-        try:
-            await bench.find(REVISIONS)
-            await bench.find(WORKFLOWS)
-        except NotFound:
-            await asyncio.sleep(0.1)
-        else:
-            return
-
-
 async def _deployed(bench: Bench, swaps: int, pods: int) -> Flow:
-    await _served(bench)
     for name in ("role.yaml", "deployment.yaml"):
         for one in yaml.safe_load_all((SAMPLE / name).read_text()):
             if one["kind"] == "Deployment":

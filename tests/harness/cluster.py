@@ -64,7 +64,9 @@ class Cluster:
         """Apply the CRDs of the repository, and wait until they can be used."""
         self.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "crds"))
         names = ("crd/workflows.belay.dev", "crd/workflowrevisions.belay.dev")
-        self.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+        # Not --for=condition: that fails on a CRD that has no conditions yet.
+        established = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
+        self.kubectl("wait", f"--for={established}", *names, "--timeout=30s")
 
     def audit(self) -> AuditLog | None:
         """The audit log; None where the harness does not run the API server."""
