@@ -6,7 +6,6 @@ the versions that it was released with.
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
@@ -18,6 +17,8 @@ from tests.harness.processes import Processes
 from tests.harness.readiness import answers
 from tests.harness.setup import SetupError, cache_home, run, step
 from tests.harness.store import Store, content_key
+
+from belay.shell.resources import Resource
 
 MODULE = Path(__file__).parent / "argo"
 _NAME = "github.com/argoproj/argo-rollouts"
@@ -45,22 +46,8 @@ def crds() -> Path:
 def install_crds(cluster: Cluster) -> None:
     """Its CRDs, all of them: the controller waits for each."""
     cluster.kubectl("apply", "--server-side", "-k", str(crds()))
-    end = time.monotonic() + 30
-    while not _established(cluster):
-        if time.monotonic() > end:
-            raise SetupError("the CRDs of Argo Rollouts are not established after 30 s")
-        time.sleep(0.1)
-
-
-def _established(cluster: Cluster) -> bool:
-    """`kubectl wait` fails on a CRD without conditions, which each is at first."""
-    done = {
-        one["metadata"]["name"]
-        for one in cluster.get("crd")["items"]
-        for condition in one.get("status", {}).get("conditions") or ()
-        if (condition["type"], condition["status"]) == ("Established", "True")
-    }
-    return done >= {f"{name}.argoproj.io" for name in _CRDS}
+    kinds = (Resource("argoproj.io", "v1alpha1", plural, "") for plural in _CRDS)
+    cluster.until_served(*kinds)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -14,9 +15,13 @@ from typing import Any
 from tests.harness import binaries, images
 from tests.harness.audit import AuditLog
 from tests.harness.containers import Containerd
+from tests.harness.direct import direct
 from tests.harness.images import Image
 from tests.harness.local import LocalCluster
 from tests.harness.setup import ROOT, SetupError, run, say, state_home
+
+from belay.shell.errors import NotFound, Unavailable
+from belay.shell.resources import REVISIONS, WORKFLOWS, Resource
 
 
 class Kind(StrEnum):
@@ -63,10 +68,23 @@ class Cluster:
     def apply_crds(self) -> None:
         """Apply the CRDs of the repository, and wait until they can be used."""
         self.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "crds"))
-        names = ("crd/workflows.belay.dev", "crd/workflowrevisions.belay.dev")
-        # Not --for=condition: that fails on a CRD that has no conditions yet.
-        established = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
-        self.kubectl("wait", f"--for={established}", *names, "--timeout=30s")
+        self.until_served(WORKFLOWS, REVISIONS)
+
+    def until_served(self, *resources: Resource, seconds: float = 30) -> None:
+        """Wait until the API server answers for these resources.
+
+        A CRD may be Established a moment before that, and has no conditions at all at first.
+        """
+        end = time.monotonic() + seconds
+        for resource in resources:
+            while True:
+                try:
+                    direct(self.kubeconfig).read(f"{resource.path(None)}?limit=1")
+                    break
+                except (NotFound, Unavailable) as error:
+                    if time.monotonic() > end:
+                        raise SetupError(f"{resource.plural}: not served: {error}") from error
+                    time.sleep(0.05)
 
     def audit(self) -> AuditLog | None:
         """The audit log; None where the harness does not run the API server."""

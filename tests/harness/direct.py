@@ -100,10 +100,19 @@ class Direct:
             headers=headers,
             timeout=30,
         )
-        found: Object = json.loads(answer.data)
         if answer.status >= 400:
-            raise translate(answer.status, found, None)
+            raise translate(answer.status, _told(answer.data), None)
+        found: Object = json.loads(answer.data)
         return found
+
+
+def _told(data: bytes) -> Object:
+    """A refusal; a path that the server does not know at all is refused in plain text."""
+    try:
+        found: Object = json.loads(data)
+    except ValueError:
+        return {"message": data.decode(errors="replace")}
+    return found
 
 
 @cache

@@ -216,7 +216,7 @@ async def test_a_crd_that_is_installed_after_the_start_is_noticed(
     await start(None, kind)
     cluster.apply(crd)
     name = crd["metadata"]["name"]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/{name}")
+    cluster.until_served(kind)
     thing = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "one"}}
     cluster.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(thing))
     # kopf's own watch of CRDs may begin after this one came: each change of it is news again.

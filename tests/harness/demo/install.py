@@ -11,9 +11,10 @@ import yaml
 from tests.harness.cluster import Cluster
 from tests.harness.setup import ROOT
 
+from belay.shell.resources import REVISIONS, WORKFLOWS
+
 _BASE = ROOT / "deploy/base"
 _APPLY = ("apply", "--server-side", "--force-conflicts")
-_CRDS = ("crd/workflows.belay.dev", "crd/workflowrevisions.belay.dev")
 _KUSTOMIZATION = """\
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -53,7 +54,7 @@ class Installation:
         """Install all of it; does not wait for the pod, but until the CRDs can be used."""
         with self._folder() as folder:
             self.cluster.kubectl(*_APPLY, "-k", folder)
-        self.cluster.kubectl("wait", "--for=condition=Established", *_CRDS, "--timeout=30s")
+        self.cluster.until_served(WORKFLOWS, REVISIONS)
 
     def wait(self, seconds: int = 60) -> None:
         """Wait until the operator is ready."""

@@ -15,6 +15,7 @@ from tests.integration.crds.samples import ZEROS, full_revision, workflow
 from tests.integration.crds.status import STATUS
 
 from belay.api.crd.kinds import KINDS, Kind
+from belay.shell.resources import Resource
 
 
 def test_get_tells_the_story_in_one_line(
@@ -128,8 +129,7 @@ def argo(cluster: Cluster) -> Iterator[None]:
     if cluster.kubectl("get", "crd", "workflows.argoproj.io", "--ignore-not-found"):
         pytest.skip("Argo Workflows is installed here: its CRD is not ours to replace")
     cluster.apply(yaml.safe_load(ARGO))
-    wait = ["wait", "--for=condition=Established", "--timeout=30s", "crd/workflows.argoproj.io"]
-    cluster.kubectl(*wait)
+    cluster.until_served(Resource("argoproj.io", "v1alpha1", "workflows", "Workflow"))
     yield
     cluster.kubectl("delete", "crd", "workflows.argoproj.io", "--wait=false")
 
