@@ -19,7 +19,7 @@ async def test_a_target_without_pods_is_held_behind_its_preview(bench: Bench, be
 
 
 async def test_more_pods_in_mid_rollout_are_proven_too(bench: Bench, begin: Begin) -> None:
-    flow = await linger(bench, begin, "Delivering")
+    flow = await linger(bench, begin, "Delivering", window="5s")
     content = (await flow.now())["status"]["rollout"]["to"]
     first = await new_pod(bench, content)
     await bench.scale("app", 2)
@@ -28,7 +28,7 @@ async def test_more_pods_in_mid_rollout_are_proven_too(bench: Bench, begin: Begi
         lambda pod: carries(pod, content) and pod["metadata"]["name"] != first
     )
     await bench.tell(second["metadata"]["name"], ready=200)
-    found = await flow.at("Promoted")
+    found = await flow.at("Observing")
     assert {e["pod"] for e in found["status"]["rollout"]["evidence"]} == {
         first,
         second["metadata"]["name"],

@@ -68,7 +68,7 @@ class Ending:
     stable: str
     conditions: tuple[tuple[str, str, str], ...]
     quarantined: tuple[tuple[str, str], ...]
-    history: tuple[tuple[str, str, str], ...]
+    history: tuple[tuple[str, str, str | None], ...]
     runs: tuple[tuple[str, int], ...]
     kept: tuple[str, ...]
     """Of the contents that have a role or run: those whose ConfigMaps are there."""
@@ -121,7 +121,9 @@ def _ending(scene: Scene) -> Ending:
         stable=status.get("stableRevision", ""),
         conditions=tuple((c["type"], c["status"], c["reason"]) for c in status["conditions"]),
         quarantined=tuple((q["revision"], q["reason"]) for q in status.get("quarantine") or []),
-        history=tuple((h["id"], h["outcome"], h["reason"]) for h in status.get("history") or []),
+        history=tuple(
+            (h["id"], h["outcome"], h.get("reason")) for h in status.get("history") or []
+        ),
         runs=tuple(scene.runs().items()),
         kept=tuple(sorted((running | scene.named(roles)) & set(scene.kept()))),
     )

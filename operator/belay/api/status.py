@@ -135,8 +135,8 @@ class Rollout(ApiModel):
     """Which way it goes."""
     trigger: Trigger
     """What asked for it."""
-    from_: Annotated[RevisionRef | None, Field(alias="from")] = None
-    """Revision that was active."""
+    from_: Annotated[RevisionName | None, Field(alias="from")] = None
+    """Name of the revision that was active."""
     to: RevisionRef
     """Revision that is wanted."""
     attempt_digest: Digest
@@ -172,7 +172,7 @@ class Rollout(ApiModel):
     ] = []
     """What the gate's checks said of the live pods before."""
     evidence: Annotated[list[Evidence], Field(max_length=32, json_schema_extra=ATOMIC)] = []
-    """What decided, or what is known so far."""
+    """What decided, or what is known so far; of what was promoted, Serving tells the last check."""
     ending: Outcome | None = None
     """The outcome that a revert in progress leads to."""
     outcome: Outcome | None = None
@@ -218,8 +218,8 @@ class HistoryEntry(ApiModel):
     """First twelve digits of its digest."""
     outcome: Outcome
     """How it ended."""
-    reason: ReasonWord
-    """One word for why."""
+    reason: ReasonWord | None = None
+    """One word for why, where the outcome does not say it."""
     started_at: Time
     """When it began."""
     ended_at: Time

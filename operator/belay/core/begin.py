@@ -32,7 +32,7 @@ def begin(
         id=id_of(seen),
         kind=_kind(status, go.ref.revision, go.ref.digest),
         trigger=trigger,
-        from_=status.active,
+        from_=status.active.revision if status.active else None,
         to=go.ref,
         attempt_digest=go.attempt,
         phase=Phase.GATING,

@@ -118,13 +118,14 @@ def _on_the_way(seen: Observed, story: Story) -> Story:
 def remember(status: WorkflowStatus, rollout: Rollout) -> list[HistoryEntry]:
     """The history with one more entry, newest first; what is put back again and again is one."""
     assert rollout.outcome is not None  # noqa: S101
+    told = rollout.reason is not None and rollout.reason.value == rollout.outcome.value
     entry = HistoryEntry(
         id=rollout.id,
         kind=rollout.kind,
         revision=rollout.to.revision,
         digest=rollout.to.digest[:19],
         outcome=rollout.outcome,
-        reason=rollout.reason or Reason.PROMOTED,
+        reason=None if told else rollout.reason,
         started_at=rollout.started_at.replace(microsecond=0),
         ended_at=(rollout.ended_at or rollout.phase_started_at).replace(microsecond=0),
         activated=rollout.activated_at is not None,

@@ -78,7 +78,7 @@ def _started(rollout: Rollout) -> Milestone:
     if rollout.trigger is Trigger.ADOPTION:
         note = f"{short(rollout.to)} was found running: it is proven where it runs"
         return Milestone(_occasion(rollout), Reason.ROLLOUT_STARTED, note, rollout.started_at)
-    origin = rollout.from_.revision if rollout.from_ else "nothing"
+    origin = rollout.from_ or "nothing"
     aside = "tried aside first" if rollout.previewed else "delivered without a preview"
     note = f"{origin} -> {short(rollout.to)}: {aside}"
     return Milestone(_occasion(rollout), Reason.ROLLOUT_STARTED, note, rollout.started_at)

@@ -81,7 +81,7 @@ def _last_outcome(status: WorkflowStatus) -> tuple[str, str, float] | None:
         return rollout.outcome.value, rollout.reason or "", ended.timestamp()
     if status.history:
         last = status.history[0]
-        return last.outcome.value, last.reason.value, last.ended_at.timestamp()
+        return last.outcome.value, last.reason or last.outcome, last.ended_at.timestamp()
     return None
 
 

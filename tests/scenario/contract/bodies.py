@@ -66,6 +66,16 @@ def condition(kind: str, status: str) -> Object:
     }
 
 
+def ref() -> Object:
+    return {
+        "revision": "v1",
+        "digest": _ZEROS,
+        "contentDigest": _ZEROS,
+        "uid": "1",
+        "format": "JSON",
+    }
+
+
 def quarantine() -> Object:
     return {
         "attemptDigest": _ZEROS,

@@ -57,9 +57,7 @@ class Statuses:
         assert shown == [("Ready", "True")]
         assert told["status"]["phase"] == "Promoted"
 
-    async def test_a_list_of_items_that_is_emptied_leaves_nothing_but_its_default(
-        self, api: Api
-    ) -> None:
+    async def test_a_list_of_items_that_is_emptied_is_gone(self, api: Api) -> None:
         await api.create(WORKFLOWS, bodies.workflow("w"))
         many: Object = {"quarantine": [bodies.quarantine()], "history": [bodies.history()]}
         for status in ({"phase": "Pending", **many}, {"phase": "Pending"}):
@@ -69,9 +67,18 @@ class Statuses:
                 subresource="status",
                 force=True,
             )
-        assert told["status"] == {
-            "phase": "Pending", "quarantine": [], "history": [], "conditions": []
-        }  # fmt: skip
+        assert told["status"] == {"phase": "Pending"}
+
+    async def test_a_struct_that_a_status_does_not_have_any_more_is_gone(self, api: Api) -> None:
+        await api.create(WORKFLOWS, bodies.workflow("w"))
+        for status in ({"phase": "Observing", "active": bodies.ref()}, {"phase": "Failed"}):
+            told = await api.apply(
+                WORKFLOWS,
+                {"metadata": {"name": "w"}, "status": status},
+                subresource="status",
+                force=True,
+            )
+        assert told["status"] == {"phase": "Failed"}
 
     async def test_the_same_status_again_makes_no_new_version(self, api: Api) -> None:
         await api.create(WORKFLOWS, bodies.workflow("w"))

@@ -90,3 +90,9 @@ def test_kubectl_delete_all_spares_them() -> None:
 def test_files_repeat_what_is_equal_instead_of_yaml_anchors() -> None:
     for text in rendered().values():
         assert not any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text))
+
+
+def test_a_status_has_no_defaults_that_the_api_server_would_store_with_it() -> None:
+    parts = [name.partition(".")[2] for name, schema in everything() if "default" in schema]
+    assert any(part.startswith("spec.") for part in parts)
+    assert not [part for part in parts if part.startswith("status.")]

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from belay.api.crd.schema import Schema, structural
+from belay.api.crd.schema import Schema, structural, without_defaults
 from belay.api.model import cel
 from belay.api.names import GROUP, VERSION
 from belay.api.revision import WorkflowRevisionSpec
@@ -77,7 +77,9 @@ class Kind:
         }
 
     def _schema(self) -> Schema:
-        parts = {"spec": self.spec} | ({"status": self.status} if self.status else {})
+        parts = {"spec": structural(self.spec)}
+        if self.status is not None:
+            parts["status"] = without_defaults(structural(self.status))
         return {
             "description": self.description,
             "type": "object",
@@ -87,7 +89,7 @@ class Kind:
                 "apiVersion": {"description": f"Always {GROUP}/{VERSION}.", "type": "string"},
                 "kind": {"description": f"Always {self.name}.", "type": "string"},
                 "metadata": {"type": "object"},
-                **{name: structural(model) for name, model in parts.items()},
+                **parts,
             },
         }
 

@@ -65,6 +65,17 @@ def structural(model: type[BaseModel]) -> Schema:
     return _Inliner(raw.pop("$defs", {})).node(raw, model.__name__, ())
 
 
+def without_defaults(schema: Schema) -> Schema:
+    """The schema of what Belay alone writes: the API server would store each default with it."""
+    bare = {key: value for key, value in schema.items() if key != "default"}
+    if "items" in bare:
+        bare["items"] = without_defaults(bare["items"])
+    if "properties" in bare:
+        fields = bare["properties"].items()
+        bare["properties"] = {name: without_defaults(field) for name, field in fields}
+    return bare
+
+
 class _WithEnums(GenerateJsonSchema):
     """Keeps the enum beside its values, for the docstrings below its members."""
 

@@ -1,6 +1,7 @@
 """Observing: real traffic for the window, then the proof is complete."""
 
 from datetime import datetime
+from typing import Any
 
 from belay.api.duration import seconds
 from belay.api.status import Rollout
@@ -82,12 +83,9 @@ def promote(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     """Proven: stable moves, in the write that ends the rollout."""
     only = not seen.spec.verification.checks
     usual = Reason.AVAILABILITY_ONLY if only else Reason.PROMOTED
-    record = rollout.model_copy(
-        update={
-            "reason": _REASONS.get(rollout.trigger, usual),
-            "evidence": proof.evidence(seen, moves.session(rollout)) or rollout.evidence,
-        }
-    )
+    reason = _REASONS.get(rollout.trigger, usual)
+    notes: dict[str, Any] = {"evidence": [], "baseline": [], "targets": []}
+    record = rollout.model_copy(update={"reason": reason, **notes})
     return ending.end(seen, now, record, Outcome.PROMOTED, active=rollout.to, stable=rollout.to)
 
 
