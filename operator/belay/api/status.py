@@ -172,7 +172,7 @@ class Rollout(ApiModel):
     ] = []
     """What the gate's checks said of the live pods before."""
     evidence: Annotated[list[Evidence], Field(max_length=32, json_schema_extra=ATOMIC)] = []
-    """What decided, or what is known so far; of what was promoted, Serving tells the last check."""
+    """What decided, or what is known so far; of what was promoted, the message sums it up."""
     ending: Outcome | None = None
     """The outcome that a revert in progress leads to."""
     outcome: Outcome | None = None
@@ -180,7 +180,7 @@ class Rollout(ApiModel):
     reason: ReasonWord | None = None
     """One word for why."""
     message: Annotated[str, Field(max_length=2048)] = ""
-    """Why, in a sentence."""
+    """Why, in a sentence; of what was promoted, how many answers were right."""
 
     @property
     def live(self) -> bool:

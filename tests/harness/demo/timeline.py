@@ -110,7 +110,8 @@ def _why(record: Object) -> str:
 
 def _detail(record: Object) -> str:
     """What a phase that went well has shown."""
-    workloads = ", ".join(f"{each['kind']} {each['name']}" for each in record["targets"])
+    targets = record.get("targets") or []
+    workloads = ", ".join(f"{each['kind']} {each['name']}" for each in targets)
     match record["phase"]:
         case Phase.PREVIEWING:
             return "a preview pod passed the checks"
@@ -119,9 +120,6 @@ def _detail(record: Object) -> str:
         case Phase.VERIFYING:
             return "all its pods passed the checks"
         case Phase.REVERTING:
-            return f"{workloads} carries {record['from']['revision']} again"
+            return f"{workloads} carries {record['from']} again"
         case _:
-            evidence = record.get("evidence") or []
-            pods = len({each["pod"] for each in evidence})
-            right, tries = (sum(each[n] for each in evidence) for n in ("passes", "tries"))
-            return f"{right} of {tries} answers right, from {pods} pods"
+            return str(record.get("message", ""))

@@ -1,5 +1,6 @@
 """Observing: real traffic for the window, then one write moves stable."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -56,7 +57,8 @@ def test_a_window_of_no_time_promotes_at_the_gate_in_one_write() -> None:
     toy.run()
     assert toy.writes == written + 1
     assert toy.status.phase == Outcome.PROMOTED
-    assert toy.status.rollout.evidence == []
+    assert (toy.status.rollout.evidence, toy.status.rollout.targets) == ([], [])
+    assert re.fullmatch(r"\d+ of \d+ answers right, from 2 pods", toy.status.rollout.message)
 
 
 def test_without_checks_availability_is_the_proof_and_says_so() -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from belay.api.duration import seconds
-from belay.api.status import Rollout
+from belay.api.status import Evidence, Rollout
 from belay.api.words import Outcome, Phase, Reason, Stage, Trigger
 from belay.api.workflow import OnInconclusive
 from belay.core import ending, moves, proof
@@ -84,9 +84,19 @@ def promote(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     only = not seen.spec.verification.checks
     usual = Reason.AVAILABILITY_ONLY if only else Reason.PROMOTED
     reason = _REASONS.get(rollout.trigger, usual)
+    evidence = proof.evidence(seen, moves.session(rollout)) or rollout.evidence
+    message = rollout.message or _summary(evidence)
     notes: dict[str, Any] = {"evidence": [], "baseline": [], "targets": []}
-    record = rollout.model_copy(update={"reason": reason, **notes})
+    record = rollout.model_copy(update={"reason": reason, "message": message, **notes})
     return ending.end(seen, now, record, Outcome.PROMOTED, active=rollout.to, stable=rollout.to)
+
+
+def _summary(evidence: list[Evidence]) -> str:
+    """All that is kept of the evidence once it has done its work."""
+    if not evidence:
+        return ""
+    right, tries = sum(e.passes for e in evidence), sum(e.tries for e in evidence)
+    return f"{right} of {tries} answers right, from {len({e.pod for e in evidence})} pods"
 
 
 def _proven(seen: Observed, session: str) -> bool:
