@@ -93,6 +93,7 @@ async def test_when_the_stable_revision_fails_too_nothing_more_is_tried(
     found = await flow.at("RevertFailed")
     assert ready(found)["reason"] == condition(found, "Stalled")["reason"] == "StableFailing"
     assert "v1 fails too" in ready(found)["message"]
+    assert not {"active", "activeRevision"} & found["status"].keys()
     assert condition(found, "Serving")["status"] == "False"
     await bench.told("RolloutStarted", "CheckFailed", "RevertFailed", "StableFailing")
     mark = bench.mark()

@@ -241,7 +241,7 @@ def _serving(
 def _last_words(seen: Observed, status: WorkflowStatus, rollout: Rollout, outcome: Outcome) -> str:
     new, why, retry = rollout.to.revision, rollout.message, retry_command(seen)
     stable = status.stable.revision if status.stable else None
-    runs = _what_runs(rollout, stable)
+    runs = _what_runs(rollout, stable, known=status.active is not None)
     match outcome:
         case Outcome.REVERTED:
             fix = _remedy(rollout, retry)
@@ -273,9 +273,10 @@ def _remedy(rollout: Rollout, retry: str) -> str:
     return f"{rollout.to.revision} is not to blame: mend that, then try it again: {retry}"
 
 
-def _what_runs(rollout: Rollout, stable: str | None) -> str:
+def _what_runs(rollout: Rollout, stable: str | None, *, known: bool) -> str:
+    """`known`: something was active, which it is not after a way back that failed."""
     if rollout.live:
         return f"{stable} runs again" if stable else "the workload runs its own template"
-    if rollout.delivered:
+    if rollout.delivered or (stable and not known):
         return "what runs is left as it is"
     return f"{stable} kept serving all the time" if stable else "nothing was touched"

@@ -26,6 +26,7 @@ def failed_back(toy: Toy, reason: Reason) -> None:
     assert toy.says(ConditionType.READY) == ("False", reason)
     assert toy.says(ConditionType.STALLED) == ("True", reason)
     assert toy.says(ConditionType.SERVING)[0] == "False"
+    assert (toy.status.active, toy.status.active_revision) == (None, None)
     assert "Nothing more is tried. Runbook: docs/operations.md#revertfailed" in toy.message()
 
 
@@ -156,3 +157,38 @@ def test_a_revert_that_nobody_watched_gets_fresh_time() -> None:
     assert toy.status.phase == Phase.REVERTING
     toy.kubelet().turn().probe().turn()
     assert toy.status.phase == Outcome.REVERTED
+
+
+def nobody_knows() -> Toy:
+    """The way back failed, and v1 is well again."""
+    toy = reverting()
+    toy.config_maps.clear()
+    gone = toy.revisions.pop("v1")
+    toy.run()
+    assert toy.status.phase == Outcome.REVERT_FAILED
+    toy.revisions["v1"] = gone
+    return toy
+
+
+def test_after_a_failed_way_back_the_stable_revision_is_delivered_and_proven_anew() -> None:
+    toy = nobody_knows().wish("v1").run()
+    assert toy.status.phase == Outcome.PROMOTED
+    assert (toy.carries(), toy.status.active_revision) == ("v1", "v1")
+    assert toy.says(ConditionType.READY) == ("True", Reason.PROMOTED)
+
+
+def test_after_a_failed_way_back_a_failed_wish_brings_the_stable_revision_back() -> None:
+    toy = nobody_knows().behaves("v3", Mode.WRONG).wish("v3", preview=Preview.POD).run()
+    assert toy.status.phase == Outcome.REVERTED
+    assert (toy.carries(), toy.status.active_revision) == ("v1", "v1")
+    assert "v1 runs again" in toy.message()
+
+
+def test_a_stable_revision_that_fails_too_is_not_said_to_have_kept_serving() -> None:
+    toy = reverting().behaves("v1", Mode.WRONG).run()
+    failed_back(toy, Reason.STABLE_FAILING)
+    toy.behaves("v3", Mode.WRONG).wish("v3", preview=Preview.POD).run()
+    assert (toy.status.phase, toy.carries()) == (Outcome.HELD, "v1")
+    assert "what runs is left as it is; v3 is not live" in toy.message()
+    assert toy.status.active_revision is None
+    assert toy.says(ConditionType.SERVING)[0] == "False"

@@ -91,7 +91,8 @@ def _done(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 def _failed(
     seen: Observed, now: datetime, rollout: Rollout, reason: Reason, message: str
 ) -> Decision:
+    """Nobody knows what runs now, so nothing is called active."""
     record = rollout.model_copy(
         update={"reason": reason, "message": f"{rollout.message}; and {message}"[:2048]}
     )
-    return ending.end(seen, now, record, Outcome.REVERT_FAILED)
+    return ending.end(seen, now, record, Outcome.REVERT_FAILED, active=None)
