@@ -31,9 +31,7 @@ class Processes:
     ) -> None:
         """Start one process; its output goes to `<name>.log`. It inherits `keep_open`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        words = [str(part) for part in command]
-        if self.owned and shutil.which("setpriv"):
-            words = ["setpriv", "--pdeathsig", "KILL", "--", *words]
+        words = [*(dying_with_us() if self.owned else ()), *map(str, command)]
         with self.log(name).open("wb") as log:
             process = subprocess.Popen(
                 words,
@@ -79,6 +77,17 @@ class Processes:
 
     def _last_words(self, name: str) -> str:
         return self.log(name).read_text(errors="replace")[-3000:]
+
+
+def dying_with_us() -> list[str]:
+    """Put before a command: it dies with the thread that starts it, however that ends (Linux).
+
+    The kernel is asked by the child itself, so the child looks whether we died before that.
+    """
+    if not shutil.which("setpriv"):
+        return []
+    unless_orphaned = '[ "$PPID" = "$0" ] || exit 1; exec "$@"'
+    return ["setpriv", "--pdeathsig", "KILL", "sh", "-c", unless_orphaned, str(os.getpid())]
 
 
 def kill(pids: Sequence[int]) -> None:

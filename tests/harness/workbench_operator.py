@@ -1,7 +1,7 @@
 """The operator under test: a process of its own, with the rights of the shipped ServiceAccount."""
 
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.harness import kube
 from tests.harness.cluster import Cluster
+from tests.harness.processes import dying_with_us
 from tests.harness.setup import ROOT
 
 HOME = "belay-system"
@@ -54,10 +55,9 @@ class Operator:
         scope = [word for name in self.namespaces for word in ("--namespace", name)]
         command = [sys.executable, "-c", _PROGRAM, "run", *scope, "--no-leader-election"]
         where = ["--health-address", "127.0.0.1", "--health-port", "0"]
-        dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [*dies_with_us, *command, *where, *self.options],
+                [*dying_with_us(), *command, *where, *self.options],
                 env={
                     **os.environ,
                     "PYTHONPATH": str(ROOT / "operator"),
@@ -84,6 +84,12 @@ class Operator:
         for process in self._processes:
             process.kill()
             process.wait()
+
+    @property
+    def health(self) -> str:
+        """URL of its health and metrics; it must have begun to lead."""
+        ports = re.findall(r"health and metrics on port (\d+)", self.log.read_text())
+        return f"http://127.0.0.1:{ports[-1]}"
 
     def said(self, namespace: str) -> str:
         """What it logged of a namespace, and of no namespace at all."""
