@@ -86,6 +86,11 @@ class Probe:
     tried: Tried | None = None
 
     @property
+    def type(self) -> str:
+        """What is asked, as metrics tell it."""
+        return "report" if self.report is not None else self.check.type
+
+    @property
     def dialled(self) -> bool:
         """Our own network is used, so that what comes of it speaks of that, too."""
         return self.check.port is not None

@@ -276,7 +276,7 @@ class Prober:
         before = asking.decided
         asking.tally = asking.tally.count(sample, verdict)
         if self._on_sample is not None:
-            self._on_sample(probe.check.type, verdict)
+            self._on_sample(probe.type, verdict)
         if asking.decided is not before and session.waking is None:
             loop = asyncio.get_running_loop()
             session.waking = loop.call_later(WAKE_AFTER, self._wake_up, key, session)

@@ -111,6 +111,14 @@ def test_checks_are_asked_only_of_pods_that_report_the_wanted_content() -> None:
     ]  # fmt: skip
 
 
+def test_a_report_is_counted_apart_from_checks() -> None:
+    decision = decide(moving(report("triage-1", RIGHT)), NOW)
+    assert decision.probes is not None
+    assert {(p.check.name, p.type) for p in decision.probes.probes} == {
+        ("contentDigest", "report"), ("answers", "http")
+    }  # fmt: skip
+
+
 def test_what_a_check_says_of_a_pod_with_other_content_is_discarded() -> None:
     wrong = world.tally("triage-2", *[Verdict.FAIL] * 3)
     counted = moving(*GOOD, wrong)
