@@ -170,6 +170,17 @@ class Steady(ApiModel):
 class Verification(ApiModel):
     """How a revision is proven healthy."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!has(self.steady) || (has(self.checks) && self.checks.exists(one, "
+                "!has(one.at) || 'Observation' in one.at))",
+                "steady goes on with the checks at Observation, and there is none: add "
+                "Observation to at of a check, or leave out steady",
+            ),
+        )
+    )
+
     preview: Preview | None = None
     """Where the revision is tried before anything live is touched. By default Pod where all
     workloads have update: Rolling, else None.

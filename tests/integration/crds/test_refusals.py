@@ -218,6 +218,16 @@ def with_header(**header: Any) -> dict[str, Any]:
             id="the same header twice",
         ),
         pytest.param(
+            workflow(verification={"checks": [check(at=["Preview", "Gate"])], "steady": {}}),
+            "steady goes on with the checks at Observation, and there is none",
+            id="steady without a check at Observation",
+        ),
+        pytest.param(
+            workflow(verification={"steady": {}}),
+            "add Observation to at of a check, or leave out steady",
+            id="steady without a check",
+        ),
+        pytest.param(
             workflow(activeRevison="v2"), 'unknown field "spec.activeRevison"', id="misspelt field"
         ),
     ],
