@@ -232,6 +232,12 @@ class Scene:
 
         self._edit(DEPLOYMENTS, "triage", replace, who)
 
+    def edits_pointer(self) -> None:
+        """Change the definition in the ConfigMap that workloads updated in place watch."""
+        name = f"{WORKFLOW}{POINTER_SUFFIX}"
+        self.tale.tell("on call", f"edits the definition in ConfigMap {name}")
+        self._edit(CONFIG_MAPS, name, lambda b: b["data"].update({Format.JSON.file_name: "{}"}))
+
     def undoes_to(self, revision: str) -> None:
         """`kubectl rollout undo`: the template of an older ReplicaSet comes back."""
         self.tale.tell("on call", f"undoes Deployment triage to the content of {revision}")

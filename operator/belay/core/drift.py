@@ -84,7 +84,11 @@ def found(seen: Observed) -> Drift | None:
 
 def _removed(workload: WorkloadView) -> str:
     """Who only takes fields away leaves no name; whoever wrote before may be the one or not."""
-    by = f" (last written by {workload.changed_by})" if workload.changed_by else ""
+    by = f" (last written by {workload.moved_by})" if workload.moved_by else ""
+    if workload.in_place and workload.pointer is not None:
+        return f"ConfigMap {workload.pointer.name} does not hold what was delivered{by}"
+    if workload.in_place:
+        return f"somebody deleted the ConfigMap that {workload.told} watches"
     return f"the delivery was taken out of {workload.told}{by}"
 
 

@@ -14,6 +14,7 @@ from belay.core.decision import Decision
 from belay.core.gates import retry_command
 from belay.core.observed import Observed
 from belay.core.proof import Fault, Why
+from belay.core.workloads.pointer import pointer_name
 
 MOST_HISTORY = 10
 MOST_QUARANTINE = 20
@@ -241,7 +242,7 @@ def _serving(
 def _last_words(seen: Observed, status: WorkflowStatus, rollout: Rollout, outcome: Outcome) -> str:
     new, why, retry = rollout.to.revision, rollout.message, retry_command(seen)
     stable = status.stable.revision if status.stable else None
-    runs = _what_runs(rollout, stable, known=status.active is not None)
+    runs = _what_runs(seen, rollout, stable, known=status.active is not None)
     match outcome:
         case Outcome.REVERTED:
             fix = _remedy(rollout, retry)
@@ -273,10 +274,14 @@ def _remedy(rollout: Rollout, retry: str) -> str:
     return f"{rollout.to.revision} is not to blame: mend that, then try it again: {retry}"
 
 
-def _what_runs(rollout: Rollout, stable: str | None, *, known: bool) -> str:
+def _what_runs(seen: Observed, rollout: Rollout, stable: str | None, *, known: bool) -> str:
     """`known`: something was active, which it is not after a way back that failed."""
+    if rollout.live and stable:
+        return f"{stable} runs again"
+    if rollout.live and moves.in_place(seen):
+        return f"ConfigMap {pointer_name(seen.key.name)} is deleted, so nothing is delivered"
     if rollout.live:
-        return f"{stable} runs again" if stable else "the workload runs its own template"
+        return "the workload runs its own template"
     if rollout.delivered or (stable and not known):
         return "what runs is left as it is"
     return f"{stable} kept serving all the time" if stable else "nothing was touched"

@@ -6,6 +6,7 @@ from typing import Any
 from belay.api.duration import delta
 from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Phase, Reason, Stage, Trigger
+from belay.api.workflow import Update
 from belay.core import conditions, milestones, proof
 from belay.core.conditions import Say, Story
 from belay.core.decision import Action, Decision, DeletePreview
@@ -89,7 +90,7 @@ def moving_story(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> St
     new = rollout.to.revision
     if rollout.phase is Phase.REVERTING:
         reason = rollout.reason or Reason.PROGRESSING
-        message = f"{new}: {rollout.message}. Going back to {_fallback(status)}"
+        message = f"{new}: {rollout.message}. Going back to {_fallback(seen, status)}"
     else:
         reason = Reason.PROGRESSING
         message = f"{new} {_DOING.get(rollout.phase, 'is on its way')}"
@@ -139,8 +140,15 @@ def _pauses(seen: Observed) -> list[str]:
     return [f"{w.told} {w.completion.pause}" for w in rolling if w.completion.pause]
 
 
-def _fallback(status: WorkflowStatus) -> str:
-    return status.stable.revision if status.stable else "the workload's own template"
+def _fallback(seen: Observed, status: WorkflowStatus) -> str:
+    if status.stable is not None:
+        return status.stable.revision
+    return "what was there before" if in_place(seen) else "the workload's own template"
+
+
+def in_place(seen: Observed) -> bool:
+    """Whether a workload is updated in place: to go back is not by its template alone."""
+    return any(w.update is Update.IN_PLACE for w in seen.spec.target.workloads)
 
 
 def is_at(seen: Observed, delivery: Delivery) -> bool:

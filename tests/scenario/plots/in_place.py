@@ -76,6 +76,29 @@ async def in_place_beside_rolling(scene: Scene) -> None:
 
 
 @story(
+    "The status is lost of what was updated in place",
+    """A restore brings the Workflow back without its status. What the pointer names is proven where
+    it runs: the pointer stays as it is, and no pod is new.""",
+)
+async def in_place_status_lost(scene: Scene) -> None:
+    await scene.stable_on("v1", **WATCHING)
+    scene.loses_status()
+    await scene.rest()
+
+
+@story(
+    "The pointer is edited by hand",
+    """Somebody edits the definition in the ConfigMap that the pods watch: it is not what its digest
+    promises any more. It is put back, and proven anew.""",
+)
+async def in_place_edited_by_hand(scene: Scene) -> None:
+    await scene.stable_on("v1", **WATCHING)
+    scene.edits_pointer()
+    await scene.until(lambda w: w["status"]["history"][0].get("trigger") == "Drift")
+    await scene.rest()
+
+
+@story(
     "The first activation in place fails",
     """Nothing was proven yet, so there is nothing to point back to: the pointer goes away.""",
 )
