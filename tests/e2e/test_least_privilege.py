@@ -15,8 +15,9 @@ from tests.harness.workbench_flow import Flow
 from tests.harness.workbench_manifests import ANSWERS
 from tests.harness.workbench_operator import USER
 
+from belay.core.delivery import config_map_name
 from belay.runtime.kopf_source import KopfSource
-from belay.shell.resources import CLAIMS, CRON_JOBS, REVISIONS, SERVICES
+from belay.shell.resources import CLAIMS, CONFIG_MAPS, CRON_JOBS, REVISIONS, SERVICES
 
 Right = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
@@ -76,26 +77,31 @@ async def tour(bench: Bench, begin: Begin) -> None:
     }
     beside |= {"period": "1s", "successThreshold": 2}
     await bench.apply(CRON_JOBS, manifests.cron_job("pass"))
-    limits = {"preview": "20s"}
     await bench.revise("old", note="old", labels={"belay.dev/managed": "true"})
-    flow = await begin(
-        checks=[ANSWERS, behind, beside],
-        deadlines=limits,
-        revisionHistoryLimit=0,
-    )
+    flow = await begin(checks=[ANSWERS, behind, beside], revisionHistoryLimit=0)
     await bench.revise("v2", note="second")
     await flow.wish("v2")
     await flow.at("Promoted")
     await gone(bench, REVISIONS, "wf-old")
     await bench.revise("v3", code=500)
     await flow.wish("v3")
-    await flow.at("Reverted")
+    found = await flow.at("Reverted")
+    tried = found["status"]["rollout"]["to"]["contentDigest"]
+    await gone(bench, CONFIG_MAPS, config_map_name(flow.name, tried))
     binding = {"name": "key", "secretKeyRef": {"name": "nowhere", "key": "key"}}
     await bench.revise("v4", bindings=[binding], note="fourth")
     await flow.wish("v4")
-    await flow.at("Reverted")
-    await refused(bench)
-    await other_kinds(bench)
+    await asyncio.gather(waits_for_a_mount(bench), refused(bench), other_kinds(bench))
+
+
+async def waits_for_a_mount(bench: Bench) -> None:
+    """Why a pod does not start is told by events; nobody has to wait for the deadline here."""
+    mark = bench.mark()
+    async with asyncio.timeout(SECONDS):
+        while True:
+            if ("", "events", "list") in used(bench.calls(mark)):
+                return
+            await asyncio.sleep(0.1)
 
 
 async def other_kinds(bench: Bench) -> None:

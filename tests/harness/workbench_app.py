@@ -5,12 +5,15 @@ definition, all optional: `crash` (exit code at start), `code` of the answer to 
 (code for the readiness probe), `delay` of an answer in seconds, `key` (401 unless this is sent as
 X-Key), `live` (members that count in live pods only, not in a preview). The file /switch/told has
 members too; it is read once, at start. POST /tell changes members of this one
-process, and `exit` ends it.
+process, and `exit` ends it. With a certificate in /tls it answers on port 8443 by TLS, too, and on
+port 9090 by the gRPC health protocol: for services whose name ends with Resting, NOT_SERVING.
 """
 
 import json
 import os
 import signal
+import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -79,6 +82,40 @@ class Server(ThreadingHTTPServer):
     daemon_threads = False
     request_queue_size = 128
 
+
+class Health(socketserver.StreamRequestHandler):
+    """gRPC health, HTTP/2 by hand: it reads no headers, and answers each request in full."""
+
+    def handle(self) -> None:
+        self.rfile.read(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+        self._frame(4, 0, 0, b"")
+        while head := self.rfile.read(9):
+            body = self.rfile.read(int.from_bytes(head[:3], "big"))
+            kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
+            if kind == 4 and not flags & 1:
+                self._frame(4, 1, 0, b"")
+            if kind == 0 and flags & 1:
+                status = 2 if body.endswith(b"Resting") else 1
+                self._frame(1, 4, stream, b"\x88\x0f\x10\x10application/grpc")
+                self._frame(0, 0, stream, bytes((0, 0, 0, 0, 2, 8, status)))
+                self._frame(1, 5, stream, b"\x00\x0bgrpc-status\x010")
+
+    def _frame(self, kind: int, flags: int, stream: int, body: bytes) -> None:
+        head = len(body).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big")
+        self.wfile.write(head + body)
+
+
+def beside(running: socketserver.TCPServer) -> None:
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+
+
+if Path("/tls/tls.crt").exists():
+    by_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    by_tls.load_cert_chain("/tls/tls.crt", "/tls/tls.key")
+    secured = Server(("", 8443), Handler)
+    secured.socket = by_tls.wrap_socket(secured.socket, server_side=True)
+    beside(secured)
+    beside(socketserver.ThreadingTCPServer(("", 9090), Health))
 
 server = Server(("", 8080), Handler)
 

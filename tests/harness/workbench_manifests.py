@@ -82,11 +82,13 @@ def deployment(
     replicas: int = 1,
     linger: float = 0,
     switch: bool = False,
+    tls: bool = False,
     **pod: Any,
 ) -> Object:
     """A Deployment of the application. `pod` holds further members of the pod's spec.
 
-    `linger`: seconds that an ending pod serves on; `switch`: it reads the ConfigMap `switch`.
+    `linger`: seconds that an ending pod serves on; `switch`: it reads the ConfigMap `switch`;
+    `tls`: it has the certificate of the Secret `tls`.
     """
     container: Object = {
         "name": "app",
@@ -111,6 +113,10 @@ def deployment(
     if switch:
         container["volumeMounts"] = [{"name": "switch", "mountPath": "/switch"}]
         volumes = [{"name": "switch", "configMap": {"name": "switch", "optional": True}}]
+    if tls:
+        container["volumeMounts"] = [{"name": "tls", "mountPath": "/tls"}]
+        container["ports"] += [{"containerPort": 8443}, {"containerPort": 9090}]
+        volumes = [{"name": "tls", "secret": {"secretName": "tls"}}]
     spec = {
         "terminationGracePeriodSeconds": int(linger) + 1,
         "securityContext": {
