@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from tests.harness import images
 from tests.harness.setup import ROOT
-from tests.harness.workbench import Bench
+from tests.harness.workbench import Bench, gone
 from tests.harness.workbench_flow import Flow, ready
 
 from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, Resource
@@ -99,3 +99,40 @@ async def test_good_answers_of_the_old_content_do_not_count(bench: Bench) -> Non
     assert f"still reports {old}" in ready(found)["message"]
     assert {e["check"] for e in found["status"]["rollout"]["evidence"]} == {"contentDigest"}
     assert [q["reason"] for q in found["status"]["quarantine"]] == ["WrongContent"]
+
+
+async def test_what_the_pointer_holds_is_adopted_put_back_and_taken_away(bench: Bench) -> None:
+    """A first activation that fails leaves no pointer; a lost status is found by it again."""
+    await deploy(bench, 1)
+    for revision in ("v1", "v3"):
+        await publish(bench, revision)
+    (workflow,) = manifests("workflow.yaml")
+    workflow["spec"]["verification"]["window"] = "0s"
+    flow = Flow(bench, workflow)
+    await flow.wish("v3")
+    message = ready(await flow.at("Failed"))["message"]
+    assert "ConfigMap greeter-current is deleted, so nothing is delivered" in message
+    await gone(bench, CONFIG_MAPS, "greeter-current")
+
+    await flow.wish("v1")
+    await flow.at("Promoted")
+    before = await pods(bench)
+    mark = bench.mark()
+    kubectl = bench.cluster.kubectl
+    wipe = ("patch", "workflows.belay.dev", "greeter", "--subresource=status", "--type=json")
+    kubectl(*wipe, "-p", '[{"op": "remove", "path": "/status"}]', "-n", bench.namespace)
+    found = await flow.until(lambda f: ready(f)["reason"] == "Adopted")
+    assert found["status"]["stableRevision"] == "v1"
+    assert set(bench.writes(mark)) <= {"patch workflows/status", "create events"}
+
+    edit = ("patch", "configmap", "greeter-current", "--type=merge", "--field-manager=on-call")
+    kubectl(*edit, "-p", '{"data": {"definition.json": "{}"}}', "-n", bench.namespace)
+    await flow.looked_at()
+    found = await flow.until(lambda f: ready(f)["reason"] == "PutBack")
+    assert (
+        "ConfigMap greeter-current does not hold what was delivered (last written by on-call)"
+        in ready(found)["message"]
+    )
+    pointer = await bench.get(CONFIG_MAPS, "greeter-current")
+    assert pointer["data"]["definition.json"] != "{}"
+    assert await pods(bench) == before
