@@ -7,11 +7,11 @@ import pytest
 from tests.e2e.conftest import Begin
 from tests.harness import workbench_manifests as manifests
 from tests.harness.setup import ROOT
-from tests.harness.workbench import Bench, gone
+from tests.harness.workbench import Bench, Object, gone
 from tests.harness.workbench_flow import Flow, ready
 from tests.harness.workbench_manifests import ANSWERS
 
-from belay.shell.resources import DEPLOYMENTS, REVISIONS, SECRETS
+from belay.shell.resources import DEPLOYMENTS, REVISIONS, SECRETS, WORKLOADS
 
 
 async def test_a_revision_that_is_not_there_yet_is_waited_for(bench: Bench, begin: Begin) -> None:
@@ -50,6 +50,35 @@ async def test_a_target_without_consent_is_refused_and_the_printed_command_heals
     bench.cluster.kubectl(*shlex.split(command))
     await flow.looked_at()
     await flow.at("Promoted")
+
+
+@pytest.mark.parametrize(
+    ("target", "spec", "said"),
+    [
+        ("StatefulSet/app", {"updateStrategy": {"type": "OnDelete"}}, "strategy OnDelete"),
+        (
+            "StatefulSet/app",
+            {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}},
+            "keeps the pods below ordinal 1 from every update",
+        ),
+        ("DaemonSet/app", {"updateStrategy": {"type": "OnDelete"}}, "strategy OnDelete"),
+        ("app", {"paused": True}, "kubectl rollout resume deployment app"),
+    ],
+)
+async def test_a_workload_that_does_not_roll_by_itself_is_refused(
+    bench: Bench, target: str, spec: Object, said: str
+) -> None:
+    kind, _ = manifests.kind_name(target)
+    body = manifests.workload(target, replicas=0)
+    body["spec"] |= spec
+    body["spec"]["template"]["spec"]["nodeSelector"] = {"example.com/nowhere": "true"}
+    await bench.apply(WORKLOADS["apps/v1", kind], body)
+    await bench.revise("v1", note="first")
+    flow = Flow(bench, manifests.workflow(targets=[target]))
+    mark = bench.mark()
+    await flow.apply()
+    assert said in await flow.says("TargetUnsupported")
+    assert set(bench.writes(mark)) <= {"patch workflows/status", "create events"}
 
 
 async def test_a_field_that_another_manager_owns_is_reported_and_never_taken(

@@ -87,11 +87,13 @@ async def tour(bench: Bench, begin: Begin) -> None:
     await flow.wish("v3")
     found = await flow.at("Reverted")
     tried = found["status"]["rollout"]["to"]["contentDigest"]
-    await gone(bench, CONFIG_MAPS, config_map_name(flow.name, tried))
     binding = {"name": "key", "secretKeyRef": {"name": "nowhere", "key": "key"}}
     await bench.revise("v4", bindings=[binding], note="fourth")
     await flow.wish("v4")
     await asyncio.gather(waits_for_a_mount(bench), refused(bench), other_kinds(bench))
+    await flow.wish("v2")
+    await flow.at("Promoted")
+    await gone(bench, CONFIG_MAPS, config_map_name(flow.name, tried))
 
 
 async def waits_for_a_mount(bench: Bench) -> None:
