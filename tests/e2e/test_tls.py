@@ -42,9 +42,10 @@ async def test_a_certificate_and_a_grpc_server_prove_a_revision_and_hold_another
     flow = await begin(deploy={"tls": True}, checks=[by_tls(), by_grpc("shop.Triage")])
     await bench.revise("v2", note="second")
     await flow.wish("v2")
-    found = await flow.at("Promoted")
+    found = await flow.at("Observing")
     got = {(e["check"], e["got"]) for e in found["status"]["rollout"]["evidence"]}
     assert got == {("secured", "200"), ("healthy", "SERVING")}
+    await flow.at("Promoted")
     for number, (check, evidence) in enumerate(
         (
             (by_tls("elsewhere"), 'check "secured" got a certificate that is not for "elsewhere"'),
