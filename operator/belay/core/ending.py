@@ -47,7 +47,9 @@ def unproven(seen: Observed, now: datetime, rollout: Rollout, why: Why) -> Decis
     )
     marked = _quarantined(seen, record, why, now)
     if _holds(seen, rollout, why):
-        active = rollout.to if rollout.live else seen.status.active
+        if _untouched(seen, rollout):
+            record = record.model_copy(update={"delivered": False})
+        active = rollout.to if record.live else seen.status.active
         return end(seen, now, record, Outcome.HELD, quarantine=marked, active=active)
     outcome = Outcome.ABORTED if why.fault is Fault.PERSON else Outcome.REVERTED
     if not rollout.delivered:
@@ -107,6 +109,16 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
 def _is_stable(seen: Observed, rollout: Rollout) -> bool:
     stable = seen.status.stable
     return stable is not None and stable.content_digest == rollout.to.content_digest
+
+
+def _untouched(seen: Observed, rollout: Rollout) -> bool:
+    """Whether all runs as before, although the delivery had begun: it was refused."""
+    if rollout.phase is not Phase.DELIVERING or rollout.inherited or _is_stable(seen, rollout):
+        return False
+    stable = moves.fallback(seen)
+    if stable is None:
+        return all(not w.in_place and w.carried is None for w in seen.workloads)
+    return moves.is_at(seen, stable)
 
 
 def _on_the_way(seen: Observed, story: Story) -> Story:

@@ -297,3 +297,14 @@ def test_each_action_tells_in_the_log_what_it_does() -> None:
         "withdrawing from Deployment triage",
     } <= set(told)
     assert str(toy.observe().key) == "shop/wf-1"
+
+
+@pytest.mark.parametrize("stable", [True, False])
+def test_what_the_server_refused_is_held_without_being_called_live(stable: bool) -> None:
+    toy = live(on_failure=OnFailure.HOLD, stable=stable)
+    before = toy.carries()
+    toy.refusals[ApplyTemplate] = Refusal(Reason.ENVIRONMENT_FORBIDDEN, "exceeded quota")
+    toy.run()
+    assert toy.status.phase == Outcome.HELD
+    assert (toy.status.active_revision, toy.carries()) == (before, before)
+    assert "v2 is not live" in toy.message()

@@ -207,3 +207,13 @@ def test_the_pod_that_was_read_is_deleted_and_no_other() -> None:
     toy = tried(Mode.WRONG).run()
     deleted = [a for d in toy.decisions for a in d.actions if isinstance(a, DeletePreview)]
     assert deleted == [DeletePreview("wf-1-preview-2-1", "uid-of-wf-1-preview-2-1")]
+
+
+def test_a_target_that_is_gone_before_its_preview_ends_the_rollout() -> None:
+    toy = tried(Mode.GOOD)
+    while toy.status.phase != Phase.PREVIEWING:
+        toy.step()
+    toy.workloads.clear()
+    toy.restart().run()
+    assert toy.status.rollout.outcome is Outcome.REVERTED
+    assert toy.status.rollout.reason is Reason.ENVIRONMENT_TARGET_GONE

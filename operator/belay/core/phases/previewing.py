@@ -12,6 +12,7 @@ from belay.core.delivery import preview_pod
 from belay.core.gates import delivery_of, preview_workload
 from belay.core.observed import Observed
 from belay.core.phases.content import missing_content, refused
+from belay.core.phases.live import lost_target
 from belay.core.pods import Pod
 from belay.core.proof import Fault, Why
 
@@ -22,6 +23,9 @@ START_SECONDS = 30.0
 def previewing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     if seen.failure is not None:
         return ending.unproven(seen, now, rollout, refused(seen.failure))
+    lost = lost_target(seen, rollout)
+    if lost is not None:
+        return ending.unproven(seen, now, rollout, lost)
     until = proof.deadline(seen, rollout, Stage.PREVIEW, START_SECONDS)
     late = until is not None and now >= until
     pod = seen.preview
