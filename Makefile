@@ -38,6 +38,10 @@ test: $(READY) ## Run every test; CLUSTER=local|control-plane|kind|existing WORK
 test-full: $(READY) ## The same, with the whole of the matrices that `test` samples
 	@$(PYTEST) --full
 
+.PHONY: model-full
+model-full: $(READY) ## Search decide for hours, within bounds; ARGS="--total 4 --seconds 3600"
+	@$(BIN)/python -m tests.model $(ARGS)
+
 .PHONY: bench
 bench: $(READY) ## Measure the budgets against the floor of the same run (Linux, root)
 	@$(BIN)/python -m tests.bench $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)

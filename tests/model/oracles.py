@@ -1,0 +1,186 @@
+"""What must hold at every call and at every end, whatever happened before."""
+
+from tests.model.state import CONTENTS, Call, Cluster, State, WriteStatus
+from tests.unit.core.properties import consistent
+
+from belay.api.names import ANNOTATION_CONTENT_DIGEST
+from belay.api.status import Rollout, WorkflowStatus
+from belay.api.words import Outcome, Phase
+from belay.core.attempt import attempt_digest
+from belay.core.decision import ApplyTemplate, CreatePreview, EnsureConfigMap
+
+MOST_STATUS_WRITES = 6
+MOST_TARGET_WRITES = 2
+MOVED_BY_OTHERS = frozenset(
+    {"foreign image", "taken out", "target replaced", "target deleted", "status lost"}
+)
+"""After these, what runs need not be what the status calls active."""
+
+_KILLED = {"crash", "unanswered"}
+"""Known: the event Superseded is told by the process that writes the newer rollout, or not at all.
+"""
+
+
+class Violation(AssertionError):
+    """An oracle that fired."""
+
+    def __init__(self, oracle: str, what: str) -> None:
+        super().__init__(f"{oracle}: {what}")
+        self.oracle = oracle
+
+
+def before_call(state: State, call: Call, good: frozenset[str]) -> None:
+    """What the durable record must say before this call."""
+    match call:
+        case ApplyTemplate(body):
+            template = body.get("spec", {}).get("template")
+            digest = template and template["metadata"]["annotations"][ANNOTATION_CONTENT_DIGEST]
+            _touched(state, CONTENTS[digest] if digest else None)
+        case EnsureConfigMap():
+            if _record(state).rollout is None:
+                raise Violation("intent before effect", "a ConfigMap without a record")
+        case CreatePreview():
+            rollout = _record(state).rollout
+            if rollout is None or rollout.phase is not Phase.PREVIEWING:
+                raise Violation("intent before effect", "a preview pod without a record")
+        case WriteStatus(status):
+            _written(state, status, good)
+        case _:
+            pass
+
+
+def _record(state: State) -> Cluster:
+    """Where the durable record is; where somebody has just taken that away, what it was."""
+    turn = state.operator.turn
+    return turn.read if turn and "status lost" in state.ledger.disturbed else state.cluster
+
+
+def _touched(state: State, content: str | None) -> None:
+    cluster = _record(state)
+    rollout = cluster.rollout
+    if rollout is None:
+        raise Violation(
+            "intent before effect",
+            f"the target is written at {cluster.status.status.phase}, with no rollout under way",
+        )
+    if not rollout.delivered:
+        raise Violation("intent before effect", "the record does not say that it is delivered")
+    stable = cluster.status.status.stable
+    back = CONTENTS[stable.content_digest] if stable else None
+    meant = back if rollout.phase is Phase.REVERTING else CONTENTS[rollout.to.content_digest]
+    if content != meant:
+        what = f"{content} is delivered at {rollout.phase}, and {meant} is meant"
+        raise Violation("one revision on a target", what)
+    limit = MOST_TARGET_WRITES + len(state.ledger.disturbed)
+    if state.ledger.target_writes >= limit:
+        raise Violation("writes within budget", f"more than {limit} writes to the target")
+
+
+def _written(state: State, new: WorkflowStatus, good: frozenset[str]) -> None:
+    old, ledger, wish = state.cluster.status.status, state.ledger, state.cluster.wish
+    try:
+        consistent(new, wish.generation)
+    except AssertionError as error:
+        raise Violation("conditions tell one story", f"at {new.phase}") from error
+    if ledger.status_writes >= MOST_STATUS_WRITES + 3 * len(ledger.disturbed):
+        raise Violation("writes within budget", f"{ledger.status_writes + 1} writes of the status")
+    _history(old, new)
+    rollout = new.rollout
+    if rollout is None:
+        return
+    if new.stable != old.stable and new.stable is not None:
+        content = CONTENTS[new.stable.content_digest]
+        if content not in good:
+            raise Violation("stable is proven", f"{content} became stable, and its checks fail")
+    if begins_revert(old, rollout):
+        _reverted(state, new, rollout)
+    begun = old.rollout is None or old.rollout.id != rollout.id
+    tried = {q.attempt_digest for q in old.quarantine}
+    if begun and rollout.attempt_digest in tried and wish.retry == old.last_handled_retry:
+        raise Violation("quarantine", f"{rollout.to.revision} is tried again, and nobody asked")
+
+
+def begins_revert(old: WorkflowStatus, rollout: Rollout) -> bool:
+    before = old.rollout
+    back = before is not None and before.id == rollout.id and before.phase is Phase.REVERTING
+    moving = before is not None and before.outcome is None
+    return rollout.outcome is None and rollout.phase is Phase.REVERTING and not (back and moving)
+
+
+def _reverted(state: State, new: WorkflowStatus, rollout: Rollout) -> None:
+    undone = sum(d in ("taken out", "target replaced") for d in state.ledger.disturbed)
+    if state.ledger.reverts.count(rollout.id) > undone:
+        raise Violation("one revert per attempt", f"rollout {rollout.id} goes back once more")
+    if new.stable is not None:
+        attempt = attempt_digest(state.cluster.wish.spec, new.stable.digest)
+        if any(q.attempt_digest == attempt for q in new.quarantine):
+            raise Violation("quarantine", f"the way back leads to {new.stable.revision}")
+
+
+def _history(old: WorkflowStatus, new: WorkflowStatus) -> None:
+    ids = [h.id for h in new.history if h.trigger is None]
+    if len(ids) != len(set(ids)):
+        raise Violation("one history entry per outcome", f"twice in {ids}")
+    was = old.rollout
+    if was is None or was.outcome is not None:
+        return
+    over = new.rollout is None or new.rollout.id != was.id or new.rollout.outcome is not None
+    if over and was.id not in {h.id for h in new.history}:
+        raise Violation("one history entry per outcome", f"none of {was.id}")
+
+
+def at_end(state: State, good: frozenset[str]) -> None:
+    """What must hold when nothing moves any more."""
+    cluster, ledger = state.cluster, state.ledger
+    status = cluster.status.status
+    if cluster.rollout is not None:
+        raise Violation("eventually stable", f"it hangs at {cluster.rollout.phase}")
+    for id_, outcome in ledger.ended:
+        if outcome == Outcome.SUPERSEDED and _KILLED & set(ledger.disturbed):
+            continue
+        if not any(o.startswith(id_) and r == outcome for o, r in ledger.events):
+            raise Violation("one event per milestone", f"no event {outcome} of rollout {id_}")
+    if MOVED_BY_OTHERS & set(ledger.disturbed) or cluster.target is None:
+        return
+    active = CONTENTS[status.active.content_digest] if status.active else None
+    if cluster.target.carries != active and not _known_mismatch(status):
+        raise Violation(
+            "one revision on a target", f"{cluster.target.carries} runs, {active} is active"
+        )
+    last = status.rollout.outcome if status.rollout else None
+    left = last in (Outcome.HELD, Outcome.REVERT_FAILED)
+    if active is not None and active not in good and not left:
+        raise Violation("eventually stable", f"{active} runs at {status.phase}, and is bad")
+    _newer_wish(cluster, ledger.disturbed, good)
+
+
+def _known_mismatch(status: WorkflowStatus) -> bool:
+    """After a way back that failed; and where the stable revision itself could not be delivered."""
+    last, stable = status.rollout, status.stable
+    if last is None or last.outcome is Outcome.REVERT_FAILED:
+        return True
+    back = stable is not None and last.to.content_digest == stable.content_digest
+    return back and last.outcome is Outcome.HELD
+
+
+def _newer_wish(cluster: Cluster, disturbed: tuple[str, ...], good: frozenset[str]) -> None:
+    name = cluster.wish.spec.active_revision
+    status = cluster.status.status
+    if name.removesuffix(".again") not in good or {"abort", "deadline", "denied"} & set(disturbed):
+        return
+    if status.stable_revision != name or status.phase != Outcome.PROMOTED:
+        what = f"{name} is wanted and good, {status.stable_revision} is stable, {status.phase}"
+        raise Violation("a newer wish wins", what)
+
+
+def ending(state: State) -> tuple[object, ...]:
+    """What must be the same as without a disturbance."""
+    status = state.cluster.status.status
+    return (
+        status.phase,
+        status.active_revision,
+        status.stable_revision,
+        state.cluster.target.carries if state.cluster.target else None,
+        tuple(q.revision for q in status.quarantine),
+        tuple((h.revision, h.outcome) for h in status.history),
+    )

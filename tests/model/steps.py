@@ -1,0 +1,410 @@
+"""What may happen next in a state: the operator's next call, the world's next move, a disturbance.
+
+A turn reads once and decides; each of its calls is a step of its own, so that everything else may
+come between any two of them.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tests.model import oracles
+from tests.model.state import (
+    CONTENTS,
+    Call,
+    Cluster,
+    Kept,
+    Operator,
+    PreviewPod,
+    Progress,
+    State,
+    Tell,
+    Turn,
+    Wish,
+    WriteStatus,
+    dumped,
+    observe,
+)
+from tests.unit.core.toy import applied
+from tests.unit.core.world import NOW, Raw, seconds
+
+from belay.api.names import ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION
+from belay.api.status import Baseline
+from belay.api.words import Reason, Stage, Verdict
+from belay.core import milestones
+from belay.core.decide import decide
+from belay.core.decision import (
+    Action,
+    ApplyTemplate,
+    CreatePreview,
+    Decision,
+    DeletePreview,
+    EnsureConfigMap,
+    TryDelivery,
+)
+from belay.core.observed import ConfigMapView, DryRun, Observed, Refusal
+from belay.core.probe import Answer, Probe, Sample, Tally, judge
+
+MOST_DECISIONS = 24
+DENIED = Refusal(Reason.ENVIRONMENT_FORBIDDEN, "no")
+Decide = Callable[[Observed, datetime], Decision]
+Step = tuple[str, State]
+
+
+class Mode(StrEnum):
+    """How pods with one content behave."""
+
+    GOOD = "good"
+    WRONG = "wrong"
+    LATE = "right at the gate, wrong on real traffic"
+    UNREADY = "never ready"
+
+
+@dataclass(frozen=True)
+class World:
+    """What does not change in one search."""
+
+    modes: Mapping[str, Mode] = field(default_factory=dict)
+    decide: Decide = decide
+
+    @property
+    def good(self) -> frozenset[str]:
+        return frozenset(c for c in CONTENTS.values() if self.mode(c) is Mode.GOOD)
+
+    def mode(self, content: str | None) -> Mode:
+        return self.modes.get(content or "", Mode.GOOD)
+
+    def right(self, content: str | None, stage: Stage) -> bool:
+        mode = self.mode(content)
+        return mode is Mode.GOOD or (mode is Mode.LATE and stage is not Stage.OBSERVATION)
+
+
+def natural(state: State, world: World) -> list[Step]:
+    """What happens without a disturbance. Time passes only when nothing else can happen."""
+    steps = [*_operator(state, world), *_controllers(state, world), *_answers(state, world)]
+    return steps or _idle(state, world)
+
+
+# The operator
+
+
+def _operator(state: State, world: World) -> Iterator[Step]:
+    turn = state.operator.turn
+    if turn is None:
+        if state.operator.awake:
+            yield "the operator reads and decides", begin_turn(state, world, state.cluster)
+        return
+    actions = [c for c in turn.calls if not isinstance(c, WriteStatus | Tell)]
+    for call in actions or turn.calls[:1]:
+        after = call_made(state, world, call)
+        yield f"operator: {told(call)}", after
+
+
+def begin_turn(state: State, world: World, read: Cluster) -> State:
+    operator = replace(state.operator, awake=False, turn=Turn(read))
+    return think(replace(state, operator=operator), world)
+
+
+def think(state: State, world: World) -> State:
+    """Decide, until there is a call to make or the turn is over."""
+    for _ in range(MOST_DECISIONS):
+        turn = state.operator.turn
+        assert turn is not None
+        state = _noted(_looked(state, turn), turn)
+        decision = world.decide(observe(state, turn), NOW + seconds(state.now))
+        calls: tuple[Call, ...] = decision.actions
+        if decision.status is not None:
+            calls = (*calls, WriteStatus(decision.status))
+        if decision.milestones and calls:
+            calls = (*calls, Tell(decision.milestones))
+        elif decision.milestones:
+            state = _tell(state, decision.milestones)
+        turn = replace(turn, calls=calls, again=decision.again, failure=None)
+        operator = replace(
+            pursued(state.operator, decision),
+            turn=turn,
+            follows=decision.follow,
+            looks_again=decision.requeue is not None,
+        )
+        state = replace(state, operator=operator)
+        if calls:
+            return state
+        if not decision.again:
+            return replace(state, operator=replace(operator, turn=None))
+    raise oracles.Violation("eventually stable", "a turn has no end")
+
+
+def call_made(state: State, world: World, call: Call) -> State:
+    """After one call of the turn was answered."""
+    turn = state.operator.turn
+    assert turn is not None
+    if isinstance(call, WriteStatus) and _wish_differs(turn.read, state.cluster):
+        return conflict(state)
+    oracles.before_call(state, call, world.good)
+    rest = tuple(c for c in turn.calls if c is not call)
+    turn = replace(turn, calls=rest)
+    state = replace(state, operator=replace(state.operator, turn=turn))
+    match call:
+        case Tell(told):
+            state = _tell(state, told)
+        case WriteStatus():
+            state = _status_written(state, turn, call)
+        case _:
+            after = effect(state, world, turn, call)
+            if after is None:
+                return conflict(state)
+            state = after
+    return _called(state, world)
+
+
+def _called(state: State, world: World) -> State:
+    turn = state.operator.turn
+    assert turn is not None
+    if turn.failure is not None and all(isinstance(c, WriteStatus | Tell) for c in turn.calls):
+        return think(replace(state, operator=replace(state.operator, turn=turn)), world)
+    if turn.calls:
+        return state
+    if turn.again:
+        return think(state, world)
+    return replace(state, operator=replace(state.operator, turn=None))
+
+
+def conflict(state: State) -> State:
+    return replace(state, operator=replace(state.operator, turn=None, awake=True))
+
+
+def _wish_differs(read: Cluster, live: Cluster) -> bool:
+    return read.wish != live.wish or read.status is not live.status
+
+
+def _status_written(state: State, turn: Turn, call: WriteStatus) -> State:
+    old, kept, ledger = state.cluster.status.status, Kept(call.status), state.ledger
+    new = call.status.rollout
+    if new is not None:
+        if old.rollout is None or old.rollout.id != new.id:
+            ledger = replace(ledger, status_writes=0, target_writes=0)
+        if oracles.begins_revert(old, new):
+            ledger = replace(ledger, reverts=(*ledger.reverts, new.id))
+    fresh = {h.id: h for h in call.status.history if h not in old.history}
+    ended = tuple((i, str(h.outcome)) for i, h in fresh.items() if not i.endswith("-0"))
+    ledger = replace(ledger, ended=(*ledger.ended, *ended), status_writes=ledger.status_writes + 1)
+    turn = replace(turn, read=replace(turn.read, status=kept))
+    return replace(
+        state,
+        cluster=replace(state.cluster, status=kept),
+        ledger=ledger,
+        operator=replace(state.operator, turn=turn),
+    )
+
+
+def effect(state: State, world: World, turn: Turn, action: Action) -> State | None:
+    """The action's answer in cluster and turn; None where it is a conflict."""
+    cluster, target = state.cluster, state.cluster.target
+    match action:
+        case TryDelivery():
+            turn = replace(turn, dry_run=DryRun(None, _baseline(cluster, world, action)))
+        case EnsureConfigMap(body):
+            view = _config_map(body, cluster)
+            others = tuple(c for c in cluster.config_maps if c.name != view.name)
+            cluster = replace(cluster, config_maps=(*others, view))
+        case CreatePreview(body):
+            if cluster.preview is None:
+                cluster = replace(cluster, preview=PreviewPod(dumped(body)))
+        case DeletePreview(name):
+            if cluster.preview is not None and cluster.preview.pod.name == name:
+                cluster = replace(cluster, preview=None)
+        case ApplyTemplate(body):
+            if target is None or body["metadata"]["uid"] != f"uid-of-triage-{target.born}":
+                return None
+            ours = body.get("spec", {}).get("template")
+            template = dumped(applied(json.loads(target.template), ours))
+            ledger = replace(state.ledger, target_writes=state.ledger.target_writes + 1)
+            state = replace(state, ledger=ledger)
+            if template != target.template:
+                target = replace(
+                    target,
+                    template=template,
+                    generation=target.generation + 1,
+                    progress=Progress.UNSEEN,
+                )
+            cluster = replace(cluster, target=target)
+        case _:
+            raise NotImplementedError(action.told)
+    read = replace(
+        turn.read,
+        config_maps=cluster.config_maps,
+        preview=cluster.preview,
+        target=cluster.target if isinstance(action, ApplyTemplate) else turn.read.target,
+    )
+    state = replace(state, cluster=cluster)
+    operator = replace(state.operator, turn=replace(turn, read=read))
+    return replace(state, operator=operator)
+
+
+def _config_map(body: Raw, cluster: Cluster) -> ConfigMapView:
+    meta = body["metadata"]
+    before = next((c for c in cluster.config_maps if c.name == meta["name"]), None)
+    first = before.first_name if before else meta["annotations"][ANNOTATION_REVISION]
+    owners = frozenset(o["uid"] for o in meta["ownerReferences"])
+    content = next(iter(body["data"].values()))
+    return ConfigMapView(meta["name"], f"uid-of-{meta['name']}", first, owners, content)
+
+
+def _baseline(cluster: Cluster, world: World, action: TryDelivery) -> tuple[Baseline, ...]:
+    content = cluster.target.carries if cluster.target else None
+    verdict = Verdict.PASS if world.right(content, Stage.GATE) else Verdict.FAIL
+    names = dict.fromkeys(p.check.name for p in action.baseline.probes)
+    return tuple(Baseline(check=n, verdict=verdict) for n in names)
+
+
+def _looked(state: State, turn: Turn) -> State:
+    rollout = turn.read.rollout
+    looking = None
+    if rollout is not None:
+        at = f"{rollout.id}/{rollout.phase}/{rollout.suspended_at}"
+        before = state.operator.looking
+        looking = before if before and before[0] == at else (at, state.now)
+    return replace(state, operator=replace(state.operator, looking=looking))
+
+
+def _noted(state: State, turn: Turn) -> State:
+    """Events that a process before this one may not have told."""
+    status = turn.read.status.status
+    if status.rollout is None:
+        return state
+    return _tell(state, milestones.of(status.rollout, status.stable))
+
+
+def _tell(state: State, told: tuple[milestones.Milestone, ...]) -> State:
+    names = frozenset((m.occasion, str(m.reason)) for m in told)
+    if names <= state.ledger.events:
+        return state
+    return replace(state, ledger=replace(state.ledger, events=state.ledger.events | names))
+
+
+def pursued(operator: Operator, decision: Decision) -> Operator:
+    """As the prober: a new session starts fresh tallies."""
+    plan, before = decision.probes, operator.plan
+    known: dict[tuple[str, str], Tally] = {}
+    if plan is not None and before is not None and plan.session == before.session:
+        known = {(t.check, t.pod_uid): t for t in operator.tallies}
+    asked = plan.probes if plan else ()
+    tallies = tuple(known.get((p.check.name, p.pod_uid)) or _blank(p) for p in asked)
+    return replace(operator, plan=plan, tallies=tallies)
+
+
+def _blank(probe: Probe) -> Tally:
+    return Tally(probe.check.name, probe.stage, probe.pod, probe.pod_uid, probe.asked)
+
+
+# The world
+
+
+def woken(state: State) -> State:
+    return replace(state, operator=replace(state.operator, awake=True))
+
+
+def _followed(state: State) -> State:
+    return woken(state) if state.operator.follows else state
+
+
+def _controllers(state: State, world: World) -> Iterator[Step]:
+    target, preview = state.cluster.target, state.cluster.preview
+    if target is not None and target.progress < Progress.READY:
+        unready = world.mode(target.carries) is Mode.UNREADY
+        if target.progress is Progress.UNSEEN or not unready:
+            after = replace(target, progress=Progress(target.progress + 1))
+            what = "starts a pod" if after.progress is Progress.STARTING else "has replaced its pod"
+            cluster = replace(state.cluster, target=after)
+            yield f"the Deployment {what}", _followed(replace(state, cluster=cluster))
+    starting = preview is not None and preview.progress < Progress.READY
+    if preview is not None and starting and world.mode(preview_content(preview)) != Mode.UNREADY:
+        after = replace(preview, progress=Progress.READY)
+        yield (
+            "the preview pod is ready",
+            _followed(replace(state, cluster=replace(state.cluster, preview=after))),
+        )
+
+
+def preview_content(preview: PreviewPod) -> str:
+    annotations = json.loads(preview.body)["metadata"]["annotations"]
+    return CONTENTS[annotations[ANNOTATION_CONTENT_DIGEST]]
+
+
+def _answers(state: State, world: World) -> Iterator[Step]:
+    """Each probe answers until its tally says all that it can say."""
+    operator, cluster = state.operator, state.cluster
+    for number, probe in enumerate(operator.plan.probes if operator.plan else ()):
+        tally = operator.tallies[number]
+        if tally.passes >= probe.check.success_threshold or (
+            tally.fails >= probe.check.failure_threshold
+        ):
+            continue
+        content: str | None = None
+        if cluster.preview is not None and cluster.preview.pod.uid == probe.pod_uid:
+            content = preview_content(cluster.preview)
+        elif cluster.target and any(p.uid == probe.pod_uid for p in cluster.target.view.pods):
+            content = cluster.target.carries
+        else:
+            continue
+        right = world.right(content, probe.stage)
+        at = NOW + seconds(state.now)
+        answer = Answer.RIGHT if right else Answer.WRONG
+        sample = Sample(answer, "200" if right else "500 instead of 200", at)
+        counted = tally.count(sample, judge(sample, ready=probe.ready, another_answered=False))
+        tallies = [*operator.tallies]
+        tallies[number] = counted
+        label = f"check {probe.check.name} answers {sample.got} on {probe.pod}"
+        yield label, woken(replace(state, operator=replace(operator, tallies=tuple(tallies))))
+
+
+def _idle(state: State, world: World) -> list[Step]:
+    """Nothing moves: the suspension is lifted, a look finds something, or time passes."""
+    wish = state.cluster.wish
+    if wish.spec.suspend:
+        lifted = wish.spec.model_copy(update={"suspend": False})
+        wish = replace(wish, spec=lifted, generation=wish.generation + 1)
+        return [("a person lifts the suspension", woken(wished(state, wish)))]
+    look = begin_turn(state, world, state.cluster)
+    news = look.operator.turn is not None or look.operator.plan != state.operator.plan
+    rollout = state.cluster.rollout
+    if news:
+        slow = {"lost wake-up", *oracles.MOVED_BY_OTHERS}
+        if not state.operator.looks_again and not slow & set(state.ledger.disturbed):
+            what = "there is something to do, and only the periodic list would find it"
+            raise oracles.Violation("eventually stable", what)
+        return [("the operator looks again by its own clock", woken(state))]
+    if rollout is None:
+        return []
+    if not state.operator.looks_again:
+        raise oracles.Violation("eventually stable", f"{rollout.phase} without another look")
+    return [("time passes", woken(replace(state, now=later(state))))]
+
+
+def later(state: State) -> int:
+    """The next time at which a decision may be another one."""
+    rollout = state.cluster.rollout
+    assert rollout is not None
+    deadline = rollout.deadline or NOW
+    left = (deadline - NOW - timedelta(seconds=state.now)).total_seconds()
+    return state.now + (int(left) + 1 if left > 0 else 30)
+
+
+def wished(state: State, wish: Wish) -> State:
+    return replace(state, cluster=replace(state.cluster, wish=wish))
+
+
+def told(call: Call) -> str:
+    match call:
+        case WriteStatus(status):
+            return f"writes the status: {status.phase}"
+        case Tell(milestones_):
+            return f"tells {', '.join(str(m.reason) for m in milestones_)}"
+        case ApplyTemplate(body):
+            template = body.get("spec", {}).get("template")
+            digest = template and template["metadata"]["annotations"][ANNOTATION_CONTENT_DIGEST]
+            return f"delivers {CONTENTS[digest]}" if digest else "withdraws the delivery"
+        case _:
+            return call.told

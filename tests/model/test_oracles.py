@@ -1,0 +1,186 @@
+"""Each oracle fires when `decide` is wrong in the way that it watches for."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from tests.model import __main__ as by_hand
+from tests.model.__main__ import undisturbed
+from tests.model.scenarios import SCENARIOS, Scenario
+from tests.model.search import Bounds, Found, search
+from tests.unit.core import world
+
+from belay.api.names import ANNOTATION_CONTENT_DIGEST
+from belay.api.status import Rollout, WorkflowStatus
+from belay.api.words import Outcome, Phase, Reason
+from belay.core import ending
+from belay.core.decide import decide, under_way
+from belay.core.decision import ApplyTemplate, Decision
+from belay.core.observed import Observed
+from belay.core.phases.observing import promote
+from belay.core.proof import Fault, Why
+
+
+def effect_before_intent(seen: Observed, now: datetime) -> Decision:
+    first = decide(seen, now)
+    if under_way(seen) is None and first.status is not None and not first.actions:
+        second = decide(replace(seen, status=first.status), now)
+        return replace(first, actions=second.actions)
+    return first
+
+
+def another_content(seen: Observed, now: datetime) -> Decision:
+    decision = decide(seen, now)
+    for action in decision.actions:
+        if isinstance(action, ApplyTemplate):
+            template = action.body["spec"]["template"]
+            template["metadata"]["annotations"][ANNOTATION_CONTENT_DIGEST] = world.ref(
+                "v3"
+            ).content_digest
+    return decision
+
+
+def reverts_twice(seen: Observed, now: datetime) -> Decision:
+    last = seen.status.rollout
+    if last is not None and last.outcome is Outcome.REVERTED:
+        anew = last.model_copy(update={"outcome": None, "ended_at": None, "delivered": True})
+        before = replace(seen, status=_with(seen.status, anew))
+        return replace(_reverting(before, now, anew), again=True)
+    return decide(seen, now)
+
+
+def _reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    return ending.back(seen, now, rollout, Outcome.REVERTED)
+
+
+def forgets_history(seen: Observed, now: datetime) -> Decision:
+    return _altered(decide(seen, now), history=[])
+
+
+def forgets_ready(seen: Observed, now: datetime) -> Decision:
+    decision = decide(seen, now)
+    told = decision.status.conditions[1:] if decision.status else []
+    return _altered(decision, conditions=told)
+
+
+def never_ends(seen: Observed, now: datetime) -> Decision:
+    decision = decide(seen, now)
+    rollout = decision.status.rollout if decision.status else None
+    if rollout is not None and rollout.outcome is Outcome.PROMOTED:
+        return Decision(requeue=world.seconds(5), follow=True)
+    return decision
+
+
+def sleeps(seen: Observed, now: datetime) -> Decision:
+    decision = decide(seen, now)
+    return replace(decision, requeue=None)
+
+
+def promotes_unproven(seen: Observed, now: datetime) -> Decision:
+    rollout = under_way(seen)
+    if rollout is not None and rollout.phase is Phase.VERIFYING:
+        return promote(seen, now, rollout)
+    return decide(seen, now)
+
+
+def forgets_quarantine(seen: Observed, now: datetime) -> Decision:
+    if under_way(seen) is not None:
+        return decide(seen, now)
+    before = seen.status.model_copy(update={"quarantine": []})
+    decision = decide(replace(seen, status=before), now)
+    return _altered(decision, quarantine=seen.status.quarantine)
+
+
+def deaf_to_newer_wishes(seen: Observed, now: datetime) -> Decision:
+    if seen.spec.active_revision == "v3":
+        spec = seen.spec.model_copy(update={"active_revision": "v2"})
+        seen = replace(seen, spec=spec, revision=world.revision("v2"))
+    return decide(seen, now)
+
+
+def forgets_events(seen: Observed, now: datetime) -> Decision:
+    return replace(decide(seen, now), milestones=())
+
+
+def writes_for_ever(seen: Observed, now: datetime) -> Decision:
+    decision, rollout = decide(seen, now), under_way(seen)
+    if rollout is not None and rollout.phase is Phase.OBSERVING and decision.status is None:
+        noise = rollout.model_copy(update={"message": rollout.message[:50] + "."})
+        return replace(decision, status=_with(seen.status, noise), again=True)
+    return decision
+
+
+def gives_up_after_a_restart(seen: Observed, now: datetime) -> Decision:
+    rollout = under_way(seen)
+    late = rollout is not None and rollout.phase is Phase.OBSERVING and now >= rollout.deadline
+    if late and not seen.session:
+        why = Why(Fault.UNKNOWN, Reason.INCONCLUSIVE, "who am I")
+        return ending.unproven(seen, now, rollout, why)
+    return decide(seen, now)
+
+
+def takes_silence_for_an_answer(seen: Observed, now: datetime) -> Decision:
+    rollout = under_way(seen)
+    if rollout is not None and rollout.phase is Phase.VERIFYING and not seen.tallies:
+        why = Why(Fault.UNKNOWN, Reason.INCONCLUSIVE, "nothing was heard")
+        return ending.unproven(seen, now, rollout, why)
+    return decide(seen, now)
+
+
+def _with(status: WorkflowStatus, rollout: Rollout) -> WorkflowStatus:
+    return status.model_copy(update={"rollout": rollout})
+
+
+def _altered(decision: Decision, **update: Any) -> Decision:
+    if decision.status is None:
+        return decision
+    return replace(decision, status=decision.status.model_copy(update=update))
+
+
+@pytest.mark.parametrize(
+    ("oracle", "mutant", "scenario", "disturbance"),
+    [
+        ("intent before effect", effect_before_intent, "good", ""),
+        ("one revision on a target", another_content, "good", ""),
+        ("one revert per attempt", reverts_twice, "wrong", ""),
+        ("one history entry per outcome", forgets_history, "good", ""),
+        ("conditions tell one story", forgets_ready, "good", ""),
+        ("eventually stable", never_ends, "good", ""),
+        ("eventually stable", sleeps, "good", ""),
+        ("stable is proven", promotes_unproven, "wrong", ""),
+        ("quarantine", forgets_quarantine, "wrong", "suspend"),
+        ("a newer wish wins", deaf_to_newer_wishes, "good", "wish v3"),
+        ("one event per milestone", forgets_events, "good", "wish v3"),
+        ("writes within budget", writes_for_ever, "good", ""),
+        ("a newer wish wins", gives_up_after_a_restart, "good", "crash"),
+        ("the same end", takes_silence_for_an_answer, "wrong", ""),
+    ],
+)
+def test_an_oracle_fires(oracle: str, mutant: Any, scenario: str, disturbance: str) -> None:
+    sound = SCENARIOS[scenario]
+    wrong = replace(sound, world=replace(sound.world, decide=mutant))
+    bounds = Bounds({disturbance: 1}, 1) if disturbance else Bounds()
+    search(sound, bounds, undisturbed(scenario))
+    with pytest.raises(Found) as found:
+        search(wrong, bounds, undisturbed(scenario))
+    assert found.value.oracle == oracle, found.value
+
+
+def test_a_violation_tells_its_story_and_plays_it_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = SCENARIOS["good"]
+    wrong = replace(
+        sound, name="broken", world=replace(sound.world, decide=gives_up_after_a_restart)
+    )
+    with pytest.raises(Found) as found:
+        search(wrong, Bounds({"crash": 1}, 1), undisturbed("good"))
+    told = str(found.value)
+    assert "** the operator is killed and starts anew" in told
+    scenarios: dict[str, Scenario] = {"broken": wrong}
+    monkeypatch.setattr(by_hand, "SCENARIOS", scenarios)
+    plan = told.rpartition('--replay "')[2].rstrip('"')
+    by_hand.replay(plan)
+    played = capsys.readouterr().out
+    assert [line for line in found.value.story if line not in played] == []
