@@ -71,7 +71,8 @@ async def test_a_command_inside_and_a_job_beside_the_pods_prove_a_revision_and_f
     message = await flow.says("CheckForbidden")
     assert 'check "inside": Belay may not run commands in pods; grant it: kubectl' in message
     grant_exec(bench)
-    await flow.looked_at()
+    flow.spec["verification"]["window"] = "50s"
+    await flow.apply()
     found = await flow.at("Observing")
     assert ("create", "jobs") in [(call.verb, call.resource) for call in bench.calls(mark)]
     (pod,) = [p for p in await bench.pods() if carries(p, found["status"]["active"])]
