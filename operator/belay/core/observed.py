@@ -120,8 +120,8 @@ class Observed:
     revision: RevisionView | DamagedRevision | None = None
     """The wanted revision, where it was looked for and is there."""
     fallback: RevisionView | DamagedRevision | None = None
-    """The object of the revision to go back to, or that was found running; read only when its
-    ConfigMap is missing.
+    """The object of the revision to deliver, to go back to, or that was found running; read only
+    when its ConfigMap is missing.
     """
     workloads: tuple[WorkloadView, ...] = ()
     config_maps: Mapping[str, ConfigMapView] = field(default_factory=dict)

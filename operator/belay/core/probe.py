@@ -79,6 +79,8 @@ class Probe:
     """The pod is asked what it runs; the answer is right where it is this content."""
     since: str = ""
     """What makes the pod's earlier answers count no more, such as its restarts."""
+    reported: bool = False
+    """Asked only while the latest report of the pod is right; what came before is dropped."""
     eager: bool = False
     """Asked at once again after a wrong answer; the pauses grow to the check's period."""
     container: str = ""

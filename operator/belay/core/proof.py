@@ -1,7 +1,7 @@
 """What checks and kubelet say of a set of pods: the verdict on one stage."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -13,7 +13,7 @@ from belay.api.words import ConditionType, Phase, Reason, Stage, Verdict
 from belay.core import asking, conditions, reports
 from belay.core.observed import Observed
 from belay.core.pods import CRASH_LOOP_RESTARTS, Pod
-from belay.core.probe import Answer, Probe, ProbePlan, Tally, Tried
+from belay.core.probe import BASELINE, Answer, Probe, ProbePlan, Tally, Tried
 from belay.core.reports import REPORT
 from belay.core.workloads import WorkloadView
 
@@ -70,17 +70,17 @@ def plan(
     """All probes of a stage: of the given pods, or of each check's own.
 
     A pod that was never ready is not asked yet; its start is judged by kubelet's view. One that
-    has to report the wanted content is asked for that alone until it does.
+    has to report the wanted content is asked for that first, and the rest only while it does.
     """
     known = {t.pod_uid for t in seen.tallies if seen.session == session and t.check != REPORT}
-    elsewhere = {p.uid for p in reports.missing(seen, session)}
+    asked = reports.plan(seen, stage, session) if pods is None else []
+    reporting = {p.uid for p in reports.pods(seen)} if session != BASELINE else set()
     probes = [
-        _probe(seen, check, stage, pod)
+        replace(_probe(seen, check, stage, pod), reported=pod.uid in reporting)
         for check in checks_at(seen, stage)
         for pod in (answering_pods(seen, check, seen.workloads) if pods is None else pods)
-        if (pod.ready or pod.uid in known) and pod.uid not in elsewhere
+        if pod.ready or pod.uid in known
     ]
-    asked = reports.plan(seen, stage, session) if pods is None else []
     ready = conditions.find(seen.status.conditions, ConditionType.READY)
     held = ready is not None and ready.reason == Reason.PROBING_SUSPENDED
     heard = held or stage is Stage.OBSERVATION

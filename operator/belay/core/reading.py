@@ -50,7 +50,7 @@ def needs(seen: Observed) -> Needs:
         return Needs(preview=preview)
     changed = wish_changed(seen, rollout)
     return Needs(
-        revision=changed or phase in (Phase.PREVIEWING, Phase.DELIVERING),
+        revision=changed or phase is Phase.PREVIEWING,
         workloads=True,
         pods=changed or phase is not Phase.PREVIEWING,
         claims=changed,
@@ -84,4 +84,4 @@ def source(seen: Observed) -> RevisionRef | None:
         return adoption.found(seen)
     if rollout.phase is Phase.REVERTING:
         return seen.status.stable
-    return rollout.to if rollout.trigger is Trigger.ADOPTION else None
+    return rollout.to if rollout.phase is Phase.DELIVERING else None

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import incluster_config, kube_config
@@ -29,10 +31,26 @@ async def configure(kubeconfig: str | None, context: str | None) -> tuple[Config
 
     Raises `ConnectionError` where there is neither a kubeconfig nor a ServiceAccount.
     """
-    configuration = Configuration()
+    # Else aiohttp reads netrc and the environment for each request anew, in threads.
+    configuration = Configuration(client_session_kwargs={"trust_env": False})
+    namespace = await _load(configuration, kubeconfig, context)
+    configuration.proxy = configuration.proxy or proxy_of_environment(configuration.host)
+    return configuration, namespace
+
+
+def proxy_of_environment(server: str) -> str | None:
+    """The proxy to this server by HTTPS_PROXY, HTTP_PROXY and NO_PROXY."""
+    url = urlsplit(server)
+    if proxy_bypass(url.netloc):
+        return None
+    return getproxies().get(url.scheme)
+
+
+async def _load(configuration: Configuration, kubeconfig: str | None, context: str | None) -> str:
+    """Fill the configuration in; gives the namespace."""
     if kubeconfig is None and context is None and _IN_CLUSTER.exists():
         incluster_config.load_incluster_config(client_configuration=configuration)
-        return configuration, (_IN_CLUSTER.parent / "namespace").read_text().strip()
+        return (_IN_CLUSTER.parent / "namespace").read_text().strip()
     try:
         await kube_config.load_kube_config(
             config_file=kubeconfig, context=context, client_configuration=configuration
@@ -41,7 +59,7 @@ async def configure(kubeconfig: str | None, context: str | None) -> tuple[Config
     except kube_config.ConfigException as error:
         raise ConnectionError(f"no cluster: {error}") from error
     chosen = next((c for c in contexts if c["name"] == context), active)
-    return configuration, str(chosen["context"].get("namespace") or "default")
+    return str(chosen["context"].get("namespace") or "default")
 
 
 async def read_login(kubeconfig: str | None, context: str | None) -> Login:

@@ -42,6 +42,7 @@ class _Asking:
     silent_since: float | None = None
     """When the first request was sent of those in a row that found no answer."""
     task: asyncio.Task[None] | None = None
+    """None while it waits for the report of its pod."""
 
     @property
     def decided(self) -> Verdict | None:
@@ -51,6 +52,11 @@ class _Asking:
         if self.tally.fails >= self.probe.check.failure_threshold:
             return Verdict.FAIL
         return None
+
+    @property
+    def right(self) -> bool:
+        """Whether the latest answer that counts was right."""
+        return self.tally.passes > 0
 
     def hear(self, sample: Sample, asked_at: float) -> None:
         """Note since when there is silence.
@@ -78,6 +84,12 @@ class _Session:
     """For what takes minutes, so that the others need not wait for it."""
     asking: dict[_Identity, _Asking] = field(default_factory=dict)
     waking: asyncio.TimerHandle | None = None
+
+    def is_news(self, before: Verdict | None, verdict: Verdict | None) -> bool:
+        """Whether a verdict that changed may decide: a Pass does not while others have none."""
+        if (before, verdict) != (None, Verdict.PASS):
+            return before is not verdict
+        return all(asking.decided is not None for asking in self.asking.values())
 
     def stop(self) -> None:
         self.turns.close()
@@ -157,9 +169,10 @@ class Prober:
         for probe in plan.probes:
             if _identity(probe) not in session.asking:
                 known = before.pop(_identity(probe), None)
-                session.asking[_identity(probe)] = self._going_on(key, session, known, probe)
+                session.asking[_identity(probe)] = self._going_on(known, probe)
         for gone in before.values():
             gone.stop()
+        self._follow_reports(key, session)
 
     def forget(self, key: Key) -> None:
         """Stop the probes of a Workflow and drop its tallies."""
@@ -182,7 +195,8 @@ class Prober:
     def tallies(self, key: Key) -> tuple[Tally, ...]:
         """What the running probes of a Workflow saw so far, in the order of the plan."""
         session = self._sessions.get(key)
-        return tuple(asking.tally for asking in session.asking.values()) if session else ()
+        found = session.asking.values() if session else ()
+        return tuple(asking.tally for asking in found if asking.task is not None)
 
     def session(self, key: Key) -> str | None:
         """The session that the tallies belong to."""
@@ -214,10 +228,8 @@ class Prober:
             self.forget(key)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _going_on(
-        self, key: Key, session: _Session, known: _Asking | None, probe: Probe
-    ) -> _Asking:
-        """The probe with the tally that it has; asked at once where it is new or has moved."""
+    def _going_on(self, known: _Asking | None, probe: Probe) -> _Asking:
+        """The probe with the tally that it has; not asked yet where it is new or has moved."""
         if known is not None and _same(known.probe, probe):
             moved = (known.probe.address, known.probe.port) != (probe.address, probe.port)
             if not moved:
@@ -228,11 +240,29 @@ class Prober:
             tally = Tally(probe.check.name, probe.stage, probe.pod, probe.pod_uid, probe.asked)
         if known is not None:
             known.stop()
-        asking = _Asking(probe, tally)
+        return _Asking(probe, tally)
+
+    def _follow_reports(self, key: Key, session: _Session) -> bool:
+        """Ask what is to be asked by the reports of now; whether that started a check.
+
+        What a pod answered that has reported other content since, counts no more.
+        """
+        right = {a.probe.pod_uid for a in session.asking.values() if a.probe.report and a.right}
+        started = False
+        for identity, asking in session.asking.items():
+            if asking.probe.reported and asking.probe.pod_uid not in right:
+                if asking.task is not None:
+                    asking.stop()
+                    session.asking[identity] = _Asking(asking.probe, asking.tally.anew())
+            elif asking.task is None:
+                self._start(key, session, asking)
+                started = started or asking.probe.reported
+        return started
+
+    def _start(self, key: Key, session: _Session, asking: _Asking) -> None:
         asking.task = asyncio.create_task(self._ask(key, session, asking), name=f"probe {key}")
         self._tasks.add(asking.task)
         asking.task.add_done_callback(self._tasks.discard)
-        return asking
 
     async def _ask(self, key: Key, session: _Session, asking: _Asking) -> None:
         """Ask at once and then every period; after a late answer, at once."""
@@ -273,16 +303,18 @@ class Prober:
         verdict = judge(sample, ready=probe.ready, another_answered=another)
         if self.lost_contact is not None:
             verdict = Verdict.INCONCLUSIVE
-        before = asking.decided
+        before, was_right = asking.decided, asking.right
         asking.tally = asking.tally.count(sample, verdict)
         if self._on_sample is not None:
             self._on_sample(probe.type, verdict)
-        if asking.decided is not before and session.waking is None:
+        if probe.report and asking.right is not was_right and self._follow_reports(key, session):
+            return  # What the checks find that this started is the news.
+        if session.waking is None and session.is_news(before, asking.decided):
             loop = asyncio.get_running_loop()
             session.waking = loop.call_later(WAKE_AFTER, self._wake_up, key, session)
 
     def _note_contact(self, key: Key, session: _Session, sample: Sample) -> None:
-        asked = [one for one in session.asking.values() if one.probe.dialled]
+        asked = [one for one in session.asking.values() if one.probe.dialled and one.task]
         if sample.answer in (Answer.RIGHT, Answer.WRONG):
             self._contact.hear(key)
         elif all(one.silent_since is not None and one.probe.ready for one in asked):

@@ -16,7 +16,7 @@ from tests.unit.shell.virtual_time import START, clock, in_virtual_time, now
 from belay.api.check import Check
 from belay.api.words import Verdict
 from belay.core.keys import Key
-from belay.core.probe import Answer, Probe, ProbePlan, Sample, Tally
+from belay.core.probe import Answer, Probe, ProbePlan, Report, Sample, Tally
 from belay.shell.prober import Prober
 from belay.shell.turns import FOR_ONE
 
@@ -129,6 +129,66 @@ def test_an_eager_probe_asks_soon_after_a_wrong_answer_and_then_every_period() -
         await asyncio.sleep(0.6)
         pauses = [b - a for a, b in pairwise(stage.times())]
         assert [round(p * 1000) for p in pauses] == [5, 10, 20, 40, 80, 100, 100, 100, 100]
+
+    staged(story)
+
+
+def reporting(pod: str = "triage-1") -> tuple[Probe, Probe]:
+    """The report of a pod, asked as `<pod>`, and a check of it, asked as `<pod>-check`."""
+    of = check(name="report", period="1s", failureThreshold=100)
+    report = replace(probe(of, pod=pod), report=Report("", "sha256:"))
+    held = replace(probe(check(period="1s"), pod=f"{pod}-check"), reported=True)
+    return report, replace(held, pod_uid=report.pod_uid)
+
+
+def test_a_pass_wakes_nobody_while_others_are_undecided_and_a_failure_does() -> None:
+    async def story(stage: Stage) -> None:
+        stage.scripts = {"triage-2": "WR", "triage-3": "RRRWWWR"}
+        stage.prober.pursue(ONE, plan(*pods(["triage-1", "triage-2", "triage-3"], period="1s")))
+        await asyncio.sleep(10)
+        # 1: all have passed; 3: one passes no more; 5: it fails; 6: it passes again.
+        assert [int(at) for _, at in stage.woken] == [1, 3, 5, 6]
+
+    staged(story)
+
+
+def test_a_check_starts_by_itself_when_its_pod_reports_and_that_alone_wakes_nobody() -> None:
+    async def story(stage: Stage) -> None:
+        stage.scripts["triage-1"] = "WWR"
+        stage.takes["triage-1-check"] = 0.1
+        stage.prober.pursue(ONE, plan(*reporting()))
+        await asyncio.sleep(1.5)
+        assert stage.times("triage-1-check") == []
+        assert [t.check for t in stage.prober.tallies(ONE)] == ["report"]
+        await asyncio.sleep(1.0)
+        assert stage.times("triage-1-check") == [2.0]
+        assert [round(at, 3) for _, at in stage.woken] == [2.101]
+
+    staged(story)
+
+
+def test_what_a_pod_answered_before_it_reported_other_content_counts_no_more() -> None:
+    async def story(stage: Stage) -> None:
+        stage.scripts["triage-1"] = "RRWR"
+        stage.prober.pursue(ONE, plan(*reporting()))
+        await asyncio.sleep(1.5)
+        assert [t.tries for t in stage.prober.tallies(ONE)] == [2, 2]
+        await asyncio.sleep(1.0)
+        assert [t.tries for t in stage.prober.tallies(ONE)] == [3]
+        await asyncio.sleep(1.0)
+        assert [t.tries for t in stage.prober.tallies(ONE)] == [4, 1]
+
+    staged(story)
+
+
+def test_an_answer_on_its_way_when_its_pod_reports_other_content_is_never_heard() -> None:
+    async def story(stage: Stage) -> None:
+        stage.scripts["triage-1"] = "RWR"
+        stage.takes["triage-1-check"] = 1.5
+        stage.prober.pursue(ONE, plan(*reporting()))
+        await asyncio.sleep(3.0)
+        assert stage.times("triage-1-check") == [0.0, 2.0]
+        assert [t.tries for t in stage.prober.tallies(ONE)] == [3, 0]
 
     staged(story)
 
