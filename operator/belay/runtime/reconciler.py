@@ -106,7 +106,7 @@ class Reconciler:
         return PAUSE
 
     def knows(self, key: Key, resource_version: str) -> bool:
-        """Whether the last turn ended on this very version: an event of it is no news."""
+        """Whether a turn goes on from this very version, or ended on it: its event is no news."""
         return self._versions.get(key) == resource_version
 
     def urgency(self, key: Key) -> Priority:
@@ -213,6 +213,7 @@ class Reconciler:
                 raw = newer
             else:
                 turn.put(WORKFLOWS, answer)
+                self._versions[seen.key] = await turn.version()
                 break
         self._tell(seen, status)
         before = under_way(seen)
