@@ -70,6 +70,8 @@ class Reconciler:
         self._recorder = recorder
         self._looks: dict[Key, _Look] = {}
         self._versions: dict[Key, str] = {}
+        self._heard: dict[Key, str] = {}
+        """Of Workflows whose status is being written, the version of the latest event since."""
         self._refusals = Refusals(now)
         self._garbage = Garbage(now)
         self._observer = Observer(
@@ -107,6 +109,9 @@ class Reconciler:
 
     def knows(self, key: Key, resource_version: str) -> bool:
         """Whether a turn goes on from this very version, or ended on it: its event is no news."""
+        if key in self._heard:
+            self._heard[key] = resource_version
+            return True
         return self._versions.get(key) == resource_version
 
     def urgency(self, key: Key) -> Priority:
@@ -198,13 +203,7 @@ class Reconciler:
         raw = await turn.get(WORKFLOWS, seen.key.name)
         while raw is not None:
             try:
-                answer = await turn.cluster.apply(
-                    WORKFLOWS,
-                    _status_body(seen.key, raw, status),
-                    manager=MANAGER_STATUS,
-                    subresource="status",
-                    force=True,
-                )
+                answer = await self._apply(turn, raw, status)
             except Conflict:
                 turn.forget(WORKFLOWS, seen.key.name)
                 newer = await turn.get(WORKFLOWS, seen.key.name)
@@ -213,13 +212,30 @@ class Reconciler:
                 raw = newer
             else:
                 turn.put(WORKFLOWS, answer)
-                self._versions[seen.key] = await turn.version()
                 break
         self._tell(seen, status)
         before = under_way(seen)
         ended = status.rollout
         if before is not None and ended is not None and ended.outcome is not None:
             self._measure(ended, ended.outcome)
+
+    async def _apply(self, turn: Turn, raw: Object, status: WorkflowStatus) -> Object:
+        """Write; the event of this very write may come before its answer, and is no news."""
+        written = "0"
+        self._heard[turn.key] = "0"
+        try:
+            answer = await turn.cluster.apply(
+                WORKFLOWS,
+                _status_body(turn.key, raw, status),
+                manager=MANAGER_STATUS,
+                subresource="status",
+                force=True,
+            )
+            written = self._versions[turn.key] = answer["metadata"]["resourceVersion"]
+        finally:
+            if int(self._heard.pop(turn.key, "0")) > int(written):
+                self._parts.queue.add(turn.key, Priority.NEW)
+        return answer
 
     def _tell(self, seen: Observed, status: WorkflowStatus) -> None:
         if status.phase == seen.status.phase:
