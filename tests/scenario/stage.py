@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +87,7 @@ class Run:
 
 def play(of: Story, weather: Weather | None = None) -> Run:
     """Play a story from the beginning. Raises where a pass of the operator failed."""
+    random.seed(0)  # Watches come back after a pause with jitter.
     with _no_broken_pass(), asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(_play(of, weather or Weather()))
 
