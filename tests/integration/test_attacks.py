@@ -13,11 +13,11 @@ from tests.unit.shell.pods import check
 from belay.core.keys import Key
 from belay.core.observed import ServiceView
 from belay.core.pods import Pod, read_pod
+from belay.shell.checks.egress import Guard
+from belay.shell.checks.machinery import MachineryWatch
+from belay.shell.checks.services import behind_service
 from belay.shell.cluster import Cluster
-from belay.shell.egress import Guard
-from belay.shell.machinery import MachineryWatch
 from belay.shell.resources import PODS
-from belay.shell.services import behind_service
 from belay.shell.turn import Turn
 
 LIES = ["127.0.0.1", "169.254.169.254", "::ffff:169.254.169.254", "::1", "0.0.0.0"]

@@ -21,16 +21,16 @@ from tests.unit.shell.pods import (
 )
 
 from belay.api.check import HttpCheck
+from belay.core.evidence.probe import Answer, Probe, ProbePlan, Tally
 from belay.core.keys import Key
-from belay.core.probe import Answer, Probe, ProbePlan, Tally
+from belay.shell.checks.credentials import Credentials, Problem
+from belay.shell.checks.egress import HOSTILE, LOOPBACK, Guard
+from belay.shell.checks.http_check import HttpAsker, open_session
+from belay.shell.checks.prober import Prober
+from belay.shell.checks.trust import Trust
 from belay.shell.cluster import Cluster
-from belay.shell.credentials import Credentials, Problem
-from belay.shell.egress import HOSTILE, LOOPBACK, Guard
 from belay.shell.errors import Forbidden
-from belay.shell.http_check import HttpAsker, open_session
-from belay.shell.prober import Prober
 from belay.shell.resources import SECRETS, Resource
-from belay.shell.trust import Trust
 
 ONE, OTHER = Key("shop", "wf-1"), Key("shop", "wf-2")
 FAST = "100ms"

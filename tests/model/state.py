@@ -18,6 +18,7 @@ from belay.api.workflow import TargetKind, WorkflowSpec, Workload
 from belay.core import reading
 from belay.core.decision import Action
 from belay.core.delivery import config_map_name
+from belay.core.evidence.probe import ProbePlan, Tally
 from belay.core.milestones import Milestone
 from belay.core.observed import (
     ConfigMapView,
@@ -28,7 +29,6 @@ from belay.core.observed import (
     RevisionView,
 )
 from belay.core.pods import Pod, read_pod
-from belay.core.probe import ProbePlan, Tally
 from belay.core.workloads import WorkloadView
 from belay.core.workloads.reading import mounted_container, read_workload
 

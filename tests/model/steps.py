@@ -44,8 +44,8 @@ from belay.core.decision import (
     EnsureConfigMap,
     TryDelivery,
 )
+from belay.core.evidence.probe import Answer, Probe, Sample, Tally, judge
 from belay.core.observed import ConfigMapView, DryRun, Observed, Refusal
-from belay.core.probe import Answer, Probe, Sample, Tally, judge
 
 MOST_DECISIONS = 24
 DENIED = Refusal(Reason.ENVIRONMENT_FORBIDDEN, "no")

@@ -17,9 +17,9 @@ from belay.api.words import Outcome, Phase, Reason
 from belay.core import ending
 from belay.core.decide import decide, under_way
 from belay.core.decision import ApplyTemplate, Decision
+from belay.core.evidence.proof import Fault, Why
 from belay.core.observed import Observed
 from belay.core.phases.observing import promote
-from belay.core.proof import Fault, Why
 
 
 def effect_before_intent(seen: Observed, now: datetime) -> Decision:

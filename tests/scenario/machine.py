@@ -24,12 +24,12 @@ from belay.runtime.stream import key_of
 from belay.runtime.targets import Targets
 from belay.runtime.workers import Workers
 from belay.shell.act import Senses
-from belay.shell.credentials import Credentials
-from belay.shell.egress import Guard
-from belay.shell.prober import Asker, Prober
+from belay.shell.checks.credentials import Credentials
+from belay.shell.checks.egress import Guard
+from belay.shell.checks.prober import Asker, Prober
+from belay.shell.checks.trust import Trust
 from belay.shell.recorder import Recorder
 from belay.shell.resources import WORKFLOWS
-from belay.shell.trust import Trust
 
 RESYNC = 60.0
 RESTART = 2.0

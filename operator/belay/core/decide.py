@@ -11,6 +11,7 @@ from belay.core import ending, gates, milestones, moves
 from belay.core.attempt import is_wished, only_found
 from belay.core.begin import begin
 from belay.core.decision import Decision, TryDelivery
+from belay.core.evidence.proof import Fault, Why
 from belay.core.gates import Ask, Go, Refuse, Same, Wait
 from belay.core.observed import Observed
 from belay.core.phases.delivering import delivering
@@ -18,8 +19,7 @@ from belay.core.phases.observing import observing, promote
 from belay.core.phases.previewing import previewing
 from belay.core.phases.reverting import reverting
 from belay.core.phases.verifying import verifying
-from belay.core.proof import Fault, Why
-from belay.core.settled import adopted_status, settled, wants_retry
+from belay.core.rest.settled import adopted_status, settled, wants_retry
 
 PHASES: Final[dict[Phase, Callable[[Observed, datetime, Rollout], Decision]]] = {
     Phase.PREVIEWING: previewing,

@@ -6,8 +6,8 @@ from typing import Any
 
 from belay.api.check import Check
 from belay.api.status import WorkflowStatus
+from belay.core.evidence.probe import ProbePlan
 from belay.core.milestones import Milestone
-from belay.core.probe import ProbePlan
 
 
 @dataclass(frozen=True, slots=True)

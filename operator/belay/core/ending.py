@@ -7,13 +7,14 @@ from belay.api.duration import spoken
 from belay.api.status import HistoryEntry, Quarantine, Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase, Reason, Trigger, Verdict
 from belay.api.workflow import OnFailure, OnInconclusive
-from belay.core import conditions, milestones, moves, proof
+from belay.core import conditions, milestones, moves
 from belay.core.attempt import is_wished
 from belay.core.conditions import Say, Story
 from belay.core.decision import Decision
+from belay.core.evidence import proof
+from belay.core.evidence.proof import Fault, Why
 from belay.core.gates import retry_command
 from belay.core.observed import Observed
-from belay.core.proof import Fault, Why
 from belay.core.workloads.pointer import pointer_name
 
 MOST_HISTORY = 10

@@ -10,13 +10,13 @@ from belay.api.names import ANNOTATION_WORKFLOW, LABEL_WORKFLOW, VOLUME
 from belay.api.status import RevisionRef
 from belay.api.words import Reason, Stage
 from belay.api.workflow import Preview
-from belay.core import asking, proof
 from belay.core.attempt import attempt_digest
 from belay.core.decision import TryDelivery
 from belay.core.delivery import Delivery, config_map_name
+from belay.core.evidence import asking, proof
+from belay.core.evidence.probe import BASELINE
 from belay.core.observed import DamagedRevision, Observed, RevisionView
 from belay.core.pods import declared_ports
-from belay.core.probe import BASELINE
 from belay.core.workloads import WorkloadView
 from belay.core.writing import deliveries
 

@@ -7,13 +7,14 @@ from belay.api.duration import delta
 from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Phase, Reason, Stage, Trigger
 from belay.api.workflow import Update
-from belay.core import conditions, milestones, proof
+from belay.core import conditions, milestones
 from belay.core.conditions import Say, Story
 from belay.core.decision import Action, Decision, DeletePreview
 from belay.core.delivery import Delivery, preview_name
+from belay.core.evidence import proof
+from belay.core.evidence.probe import ProbePlan
 from belay.core.gates import delivery_of
 from belay.core.observed import Observed
-from belay.core.probe import ProbePlan
 from belay.core.workloads import WorkloadView
 
 HEARTBEAT = timedelta(seconds=5)

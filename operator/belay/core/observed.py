@@ -8,10 +8,10 @@ from belay.api.revision import WorkflowRevisionSpec
 from belay.api.status import Baseline, RevisionRef, WorkflowStatus
 from belay.api.words import Reason
 from belay.api.workflow import WorkflowSpec
-from belay.core.contact import LostContact
+from belay.core.evidence.contact import LostContact
+from belay.core.evidence.probe import Tally
 from belay.core.keys import Key
 from belay.core.pods import Pod
-from belay.core.probe import Tally
 from belay.core.workloads import WorkloadView
 
 

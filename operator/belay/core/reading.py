@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from belay.api.status import RevisionRef
 from belay.api.words import Phase, Trigger
-from belay.core import adoption, drift
 from belay.core.decide import under_way, wish_changed
 from belay.core.delivery import preview_name
 from belay.core.gates import delivery_of
 from belay.core.moves import fallback, is_at
 from belay.core.observed import Observed, RevisionView
-from belay.core.settled import answered, idle
-from belay.core.steady import steady
+from belay.core.rest import adoption, drift
+from belay.core.rest.settled import answered, idle
+from belay.core.rest.steady import steady
 
 
 @dataclass(frozen=True, slots=True)

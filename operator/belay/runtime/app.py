@@ -14,8 +14,8 @@ from belay.runtime.health import HealthServer
 from belay.runtime.leader import EndedUnexpectedly, Leader, MakeReconciler
 from belay.runtime.metrics import Metrics
 from belay.runtime.resync import SourceDead
+from belay.shell.checks.egress import Guard
 from belay.shell.cluster import Cluster
-from belay.shell.egress import Guard
 
 log = logging.getLogger(__name__)
 

@@ -7,15 +7,15 @@ from belay.core.keys import Key
 from belay.runtime.leader import Parts
 from belay.runtime.reconciler import Reconciler
 from belay.shell.act import Senses
-from belay.shell.asker import AskerByType
-from belay.shell.credentials import Credentials
-from belay.shell.exec_check import ExecAsker
-from belay.shell.grpc_check import GrpcAsker
-from belay.shell.http_check import HttpAsker, open_session
-from belay.shell.job_check import JobAsker
-from belay.shell.prober import Prober
+from belay.shell.checks.asker import AskerByType
+from belay.shell.checks.credentials import Credentials
+from belay.shell.checks.exec_check import ExecAsker
+from belay.shell.checks.grpc_check import GrpcAsker
+from belay.shell.checks.http_check import HttpAsker, open_session
+from belay.shell.checks.job_check import JobAsker
+from belay.shell.checks.prober import Prober
+from belay.shell.checks.trust import Trust
 from belay.shell.recorder import Recorder
-from belay.shell.trust import Trust
 
 
 def make_reconciler(parts: Parts) -> Reconciler:

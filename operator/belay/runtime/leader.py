@@ -18,9 +18,9 @@ from belay.runtime.resync import Resync, SourceDead
 from belay.runtime.revisions import Revisions
 from belay.runtime.targets import Targets
 from belay.runtime.workers import Workers
+from belay.shell.checks.egress import Guard
+from belay.shell.checks.machinery import MachineryWatch
 from belay.shell.cluster import Cluster
-from belay.shell.egress import Guard
-from belay.shell.machinery import MachineryWatch
 
 
 class Reconciles(Protocol):

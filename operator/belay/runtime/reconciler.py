@@ -15,9 +15,9 @@ from belay.api.workflow import WorkflowSpec
 from belay.core import milestones
 from belay.core.decide import decide, under_way
 from belay.core.decision import Decision
+from belay.core.evidence.reports import REPORT
 from belay.core.keys import Key
 from belay.core.observed import KnownRevision, Observed
-from belay.core.reports import REPORT
 from belay.runtime.leader import Parts
 from belay.runtime.queue import Priority
 from belay.runtime.refusals import Cause, Refusals

@@ -29,10 +29,14 @@ from belay.core.decision import (
     WriteTemplate,
 )
 from belay.core.delivery import PREVIEW_GRACE
+from belay.core.evidence.probe import Answer, Probe, Sample
 from belay.core.observed import DryRun, Refusal
-from belay.core.probe import Answer, Probe, Sample
+from belay.shell.checks.credentials import Credentials, Problem
+from belay.shell.checks.exec_check import may_exec
+from belay.shell.checks.job_check import read_template
+from belay.shell.checks.prober import Prober
+from belay.shell.checks.trust import Trust
 from belay.shell.cluster import Object
-from belay.shell.credentials import Credentials, Problem
 from belay.shell.errors import (
     AlreadyExists,
     ApiError,
@@ -44,11 +48,7 @@ from belay.shell.errors import (
     Unavailable,
     is_uid_mismatch,
 )
-from belay.shell.exec_check import may_exec
-from belay.shell.job_check import read_template
-from belay.shell.prober import Prober
 from belay.shell.resources import CONFIG_MAPS, PODS, REVISIONS, WORKLOADS, Resource
-from belay.shell.trust import Trust
 from belay.shell.turn import Turn
 
 

@@ -13,7 +13,7 @@ from belay.core.decide import under_way
 from belay.core.delivery import config_map_name
 from belay.core.keys import Key
 from belay.core.observed import Observed
-from belay.core.settled import idle
+from belay.core.rest.settled import idle
 from belay.core.workloads.pointer import pointer_name
 from belay.shell.cluster import Object
 from belay.shell.errors import ApiError

@@ -9,8 +9,9 @@ from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY
 from belay.api.status import RevisionRef, WorkflowStatus
 from belay.api.workflow import Preview, Update, WorkflowSpec, Workload
 from belay.core import reading
-from belay.core.contact import LostContact
 from belay.core.delivery import config_map_name
+from belay.core.evidence.contact import LostContact
+from belay.core.evidence.probe import Tally
 from belay.core.keys import Key
 from belay.core.observed import (
     ConfigMapView,
@@ -21,11 +22,11 @@ from belay.core.observed import (
     ServiceView,
 )
 from belay.core.pods import Pod, read_pod
-from belay.core.probe import Tally
 from belay.core.workloads import KINDS, WorkloadView
 from belay.core.workloads.pointer import pointer_name, watching
 from belay.core.workloads.raw import controller_of
 from belay.core.workloads.reading import mounted_container, read_workload
+from belay.shell.checks.services import behind_service
 from belay.shell.cluster import Object
 from belay.shell.content import read_config_map
 from belay.shell.garbage import Garbage
@@ -39,7 +40,6 @@ from belay.shell.resources import (
     WORKLOADS,
 )
 from belay.shell.revisions import RevisionCache
-from belay.shell.services import behind_service
 from belay.shell.turn import Turn
 
 SELECTOR_OPERATORS = {"In": "in", "NotIn": "notin"}

@@ -13,7 +13,7 @@ from tests.scenario.world.life import Life, Look, look_at, status_of
 from tests.unit.shell.virtual_time import clock, now
 
 from belay.api.names import ANNOTATION_CONTENT_DIGEST, POINTER_FILE, POINTER_SUFFIX
-from belay.core.probe import Answer, Probe, Sample
+from belay.core.evidence.probe import Answer, Probe, Sample
 from belay.shell.errors import NotFound
 from belay.shell.resources import CONFIG_MAPS, PODS
 

@@ -12,10 +12,10 @@ from belay.api.words import Reason
 from belay.api.workflow import TargetApiVersion, TargetKind, Workload
 from belay.core.decision import PatchTemplate
 from belay.core.delivery import Delivery
+from belay.core.evidence.proof import Fault
 from belay.core.gates import Ask, Refuse, gate
 from belay.core.phases.own_update import given_up, late_update
 from belay.core.pods import read_pod
-from belay.core.proof import Fault
 from belay.core.template_write import deliver
 from belay.core.workloads import Cause, WorkloadView
 from belay.core.workloads.argo_rollout import HASH_LABEL, OPTION, completion, unsupported

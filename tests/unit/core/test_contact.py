@@ -6,7 +6,7 @@ from tests.unit.core.world import check
 
 from belay.api.words import ConditionType, Outcome, Phase, Reason, Stage
 from belay.api.workflow import OnInconclusive, Preview
-from belay.core.contact import is_back, is_lost
+from belay.core.evidence.contact import is_back, is_lost
 
 TOLD = (
     "no verdict is taken: 4 of 6 Workflows that are probed fell silent together at {}. Mend the "

@@ -11,12 +11,12 @@ from tests.unit.core.world import NOW, check, observed, pod, seconds, spec, tall
 from belay.api.check import Check
 from belay.api.words import Reason, Stage, Verdict
 from belay.api.workflow import OnFailure, OnInconclusive, Preview, WorkflowSpec
-from belay.core import proof
 from belay.core.attempt import attempt_digest
+from belay.core.evidence import proof
+from belay.core.evidence.probe import Answer, Sample, Tally, judge
+from belay.core.evidence.proof import Fault
 from belay.core.observed import Observed, ServiceView
 from belay.core.pods import Pod, read_pod
-from belay.core.probe import Answer, Sample, Tally, judge
-from belay.core.proof import Fault
 
 SESSION = "1-1/Verifying/0"
 PASS, FAIL, NOTHING = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE

@@ -27,7 +27,7 @@ from belay.core.observed import (
     Refusal,
 )
 from belay.core.pods import read_pod
-from belay.core.settled import idle
+from belay.core.rest.settled import idle
 from belay.core.workloads import WorkloadView
 
 NAMES = st.sampled_from(["v1", "v2", "v3"])

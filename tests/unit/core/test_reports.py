@@ -21,15 +21,15 @@ from belay.api.workflow import (
     WorkflowSpec,
     Workload,
 )
-from belay.core import proof, reports
 from belay.core.attempt import attempt_digest
 from belay.core.decide import decide
 from belay.core.decision import Decision, DeleteConfigMap, EnsureConfigMap, WritePointer
 from belay.core.delivery import Delivery, pointer_map
+from belay.core.evidence import proof, reports
+from belay.core.evidence.probe import Answer, Sample, Tally
 from belay.core.gates import Ask, Refuse, gate, preview_workload
 from belay.core.observed import ConfigMapView, Observed
 from belay.core.pods import read_pod
-from belay.core.probe import Answer, Sample, Tally
 from belay.core.workloads import WorkloadView
 from belay.core.workloads.pointer import watching
 

@@ -19,7 +19,6 @@ from belay.api.status import Baseline, WorkflowStatus
 from belay.api.words import ConditionType, Phase, Verdict
 from belay.api.workflow import WorkflowSpec
 from belay.core import reading
-from belay.core.contact import LostContact
 from belay.core.decide import decide, under_way
 from belay.core.decision import (
     Action,
@@ -34,6 +33,8 @@ from belay.core.decision import (
     TryDelivery,
 )
 from belay.core.delivery import config_map_name
+from belay.core.evidence.contact import LostContact
+from belay.core.evidence.probe import Answer, Probe, ProbePlan, Sample, Tally, judge
 from belay.core.observed import (
     ConfigMapView,
     DamagedRevision,
@@ -44,7 +45,6 @@ from belay.core.observed import (
     RevisionView,
 )
 from belay.core.pods import read_pod
-from belay.core.probe import Answer, Probe, ProbePlan, Sample, Tally, judge
 from belay.core.workloads import WorkloadView
 from belay.core.workloads.reading import mounted_container, read_workload
 

@@ -11,9 +11,9 @@ from belay.api.revision import Format, WorkflowRevisionSpec
 from belay.api.status import Condition, RevisionRef, WorkflowStatus
 from belay.api.words import ConditionType, Stage, Verdict
 from belay.api.workflow import Target, TargetKind, Verification, WorkflowSpec, Workload
+from belay.core.evidence.probe import Answer, Sample, Tally
 from belay.core.keys import Key
 from belay.core.observed import Observed, RevisionView
-from belay.core.probe import Answer, Sample, Tally
 from belay.core.workloads import WorkloadView
 from belay.core.workloads.reading import read_workload
 

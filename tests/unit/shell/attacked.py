@@ -17,18 +17,18 @@ from tests.unit.shell.pods import check, wall_clock
 from belay.api.check import Check
 from belay.api.words import Stage
 from belay.api.workflow import TargetKind, Workload
-from belay.core import proof
 from belay.core.delivery import Delivery, template_patch
-from belay.core.probe import ProbePlan, Sample
+from belay.core.evidence import proof
+from belay.core.evidence.probe import ProbePlan, Sample
 from belay.core.workloads.reading import read_workload
-from belay.shell.credentials import Credentials
-from belay.shell.egress import Guard
+from belay.shell.checks.credentials import Credentials
+from belay.shell.checks.egress import Guard
+from belay.shell.checks.http_check import HttpAsker, open_session
+from belay.shell.checks.prober import Prober
+from belay.shell.checks.services import behind_service
+from belay.shell.checks.trust import Trust
 from belay.shell.errors import NotFound
-from belay.shell.http_check import HttpAsker, open_session
-from belay.shell.prober import Prober
 from belay.shell.resources import ENDPOINT_SLICES, Resource
-from belay.shell.services import behind_service
-from belay.shell.trust import Trust
 from belay.shell.turn import Turn
 
 OWN, VICTIM = "own", "victim"

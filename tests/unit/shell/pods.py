@@ -11,7 +11,7 @@ from typing import Any
 
 from belay.api.check import Check
 from belay.api.words import Stage
-from belay.core.probe import Probe
+from belay.core.evidence.probe import Probe
 
 Behaviour = Callable[["Connection"], Awaitable[None]]
 

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from tests.unit.shell.attacked import Place, asking, samples, wire
 from tests.unit.shell.pods import answers, check, running
 
+from belay.core.evidence.probe import Answer
 from belay.core.keys import Key
-from belay.core.probe import Answer
-from belay.shell.egress import HOSTILE, LOOPBACK, Guard, Machinery
+from belay.shell.checks.egress import HOSTILE, LOOPBACK, Guard, Machinery
 
 Do = Callable[[Place], Any]
 

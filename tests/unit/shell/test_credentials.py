@@ -8,7 +8,7 @@ import pytest
 from tests.unit.shell.virtual_time import in_virtual_time
 
 from belay.api.check import HttpCheck
-from belay.shell.credentials import Credentials, Problem
+from belay.shell.checks.credentials import Credentials, Problem
 from belay.shell.errors import translate
 from belay.shell.resources import SECRETS, Resource
 

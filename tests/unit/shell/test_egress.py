@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from belay.shell.egress import HOSTILE, LOOPBACK, Guard, Machinery, canonical, resolved
+from belay.shell.checks.egress import HOSTILE, LOOPBACK, Guard, Machinery, canonical, resolved
 
 HOSTILE_ADDRESSES = {
     "127.0.0.1": "loopback",

@@ -13,9 +13,9 @@ from kubernetes.aio.client.configuration import Configuration
 from tests.unit.shell.pods import probe, wall_clock
 
 from belay.api.check import Check
-from belay.core.probe import Answer
+from belay.core.evidence.probe import Answer
+from belay.shell.checks.exec_check import ExecAsker, may_exec
 from belay.shell.cluster import Cluster
-from belay.shell.exec_check import ExecAsker, may_exec
 
 Talk = Callable[[web.WebSocketResponse], Awaitable[None]]
 SUCCESS = {"metadata": {}, "status": "Success"}

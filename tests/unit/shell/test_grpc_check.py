@@ -17,11 +17,11 @@ from tests.unit.shell.certificates import NAME, Authorities
 from tests.unit.shell.pods import probe, wall_clock
 
 from belay.api.check import Check
-from belay.core.probe import Answer, Probe, Sample
-from belay.shell.egress import HOSTILE, LOOPBACK, Guard
-from belay.shell.grpc_check import GrpcAsker
+from belay.core.evidence.probe import Answer, Probe, Sample
+from belay.shell.checks.egress import HOSTILE, LOOPBACK, Guard
+from belay.shell.checks.grpc_check import GrpcAsker
+from belay.shell.checks.trust import Trust
 from belay.shell.resources import Resource
-from belay.shell.trust import Trust
 
 Ask = Callable[[Probe], Awaitable[Sample]]
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -23,12 +23,12 @@ from tests.unit.shell.pods import (
     wall_clock,
 )
 
-from belay.core.probe import Answer, Probe, Sample
-from belay.shell.credentials import Credentials
-from belay.shell.egress import HOSTILE, LOOPBACK, Guard
-from belay.shell.http_check import HttpAsker, open_session
+from belay.core.evidence.probe import Answer, Probe, Sample
+from belay.shell.checks.credentials import Credentials
+from belay.shell.checks.egress import HOSTILE, LOOPBACK, Guard
+from belay.shell.checks.http_check import HttpAsker, open_session
+from belay.shell.checks.trust import Trust
 from belay.shell.resources import Resource
-from belay.shell.trust import Trust
 
 Ask = Callable[[Probe], Awaitable[Sample]]
 NOT_HTTP = "something that is not plain HTTP (TLS, or headers beyond 8 KiB?)"

@@ -11,13 +11,13 @@ import pytest
 from tests.unit.shell.certificates import NAME, Authorities
 from tests.unit.shell.pods import answers, check, probe, running, sends, wall_clock
 
-from belay.core.probe import Answer, Probe, Sample
-from belay.shell.credentials import Credentials
-from belay.shell.egress import HOSTILE, LOOPBACK, Guard
+from belay.core.evidence.probe import Answer, Probe, Sample
+from belay.shell.checks.credentials import Credentials
+from belay.shell.checks.egress import HOSTILE, LOOPBACK, Guard
+from belay.shell.checks.http_check import MAX_RECEIVED, HttpAsker, open_session
+from belay.shell.checks.trust import Trust
 from belay.shell.errors import NotFound, Unavailable
-from belay.shell.http_check import MAX_RECEIVED, HttpAsker, open_session
 from belay.shell.resources import Resource
-from belay.shell.trust import Trust
 
 Ask = Callable[[Probe], Awaitable[Sample]]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -10,9 +10,9 @@ import pytest
 from tests.unit.shell.pods import probe, wall_clock
 
 from belay.api.check import Check
-from belay.core.probe import Answer, Probe, Tried
+from belay.core.evidence.probe import Answer, Probe, Tried
+from belay.shell.checks.job_check import JobAsker, job, job_name, verdict_of
 from belay.shell.errors import AlreadyExists, Forbidden, NotFound
-from belay.shell.job_check import JobAsker, job, job_name, verdict_of
 from belay.shell.resources import Resource
 
 TRIED = Tried("wf", "uid-of-wf", "3-1", "v3", "sha256:" + "0" * 64)

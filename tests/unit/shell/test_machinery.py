@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tests.unit.shell.virtual_time import in_virtual_time
 
-from belay.shell.egress import Guard
+from belay.shell.checks.egress import Guard
+from belay.shell.checks.machinery import PERIOD, MachineryWatch
 from belay.shell.errors import ApiError, Forbidden, Unavailable
-from belay.shell.machinery import PERIOD, MachineryWatch
 from belay.shell.resources import ENDPOINT_SLICES, NODES, SERVICES, Resource
 
 Body = dict[str, Any]

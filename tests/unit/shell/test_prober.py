@@ -15,10 +15,10 @@ from tests.unit.shell.virtual_time import START, clock, in_virtual_time, now
 
 from belay.api.check import Check
 from belay.api.words import Verdict
+from belay.core.evidence.probe import Answer, Probe, ProbePlan, Report, Sample, Tally
 from belay.core.keys import Key
-from belay.core.probe import Answer, Probe, ProbePlan, Report, Sample, Tally
-from belay.shell.prober import Prober
-from belay.shell.turns import FOR_ONE
+from belay.shell.checks.prober import Prober
+from belay.shell.checks.turns import FOR_ONE
 
 ONE, OTHER = Key("shop", "wf-1"), Key("shop", "wf-2")
 SPELLED = {"R": Answer.RIGHT, "W": Answer.WRONG, "N": Answer.NONE, "U": Answer.UNASKED}

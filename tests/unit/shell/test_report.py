@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from belay.core.probe import Answer, Report
-from belay.shell.report import at_pointer, reported
+from belay.core.evidence.probe import Answer, Report
+from belay.shell.checks.report import at_pointer, reported
 
 WANTED, OTHER = ("sha256:" + digit * 64 for digit in "ab")
 DOCUMENT = {"foo": ["bar", {"x": 1}], "": 0, "a/b": 1, "m~n": 8, "~1": 9, "00": 5}

@@ -4,7 +4,7 @@ import asyncio
 
 from tests.unit.shell.virtual_time import clock, in_virtual_time
 
-from belay.shell.turns import Turns
+from belay.shell.checks.turns import Turns
 
 
 class Traffic:

@@ -7,8 +7,8 @@ from belay.api.words import Reason
 from belay.core import ending, moves
 from belay.core.decision import Decision, EnsureConfigMap
 from belay.core.delivery import Delivery, config_map
+from belay.core.evidence.proof import Fault, Why
 from belay.core.observed import Observed, Refusal, RevisionView
-from belay.core.proof import Fault, Why
 
 
 def missing_content(

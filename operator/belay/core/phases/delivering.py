@@ -5,8 +5,11 @@ from datetime import datetime
 from belay.api.status import Rollout
 from belay.api.words import Phase, Stage, Trigger
 from belay.api.workflow import OnInconclusive
-from belay.core import ending, moves, proof, reports
+from belay.core import ending, moves
 from belay.core.decision import Decision
+from belay.core.evidence import proof, reports
+from belay.core.evidence.probe import ProbePlan
+from belay.core.evidence.proof import Fault, Why
 from belay.core.gates import delivery_of
 from belay.core.observed import Observed
 from belay.core.phases.content import missing_content, refused
@@ -21,8 +24,6 @@ from belay.core.phases.reporting import (
     unreported,
 )
 from belay.core.phases.stuck import unstick
-from belay.core.probe import ProbePlan
-from belay.core.proof import Fault, Why
 from belay.core.writing import deliveries
 
 

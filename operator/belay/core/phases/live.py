@@ -6,9 +6,9 @@ from belay.api.status import Rollout
 from belay.api.words import Reason
 from belay.core import ending, moves
 from belay.core.decision import Decision
+from belay.core.evidence.proof import Fault, Why
 from belay.core.gates import delivery_of
 from belay.core.observed import Observed
-from belay.core.proof import Fault, Why
 from belay.core.workloads import WorkloadView
 
 

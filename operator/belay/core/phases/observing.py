@@ -7,13 +7,14 @@ from belay.api.duration import seconds
 from belay.api.status import Evidence, Rollout
 from belay.api.words import Outcome, Phase, Reason, Stage, Trigger
 from belay.api.workflow import OnInconclusive
-from belay.core import ending, moves, proof
+from belay.core import ending, moves
 from belay.core.attempt import only_found
 from belay.core.decision import Decision
+from belay.core.evidence import proof
+from belay.core.evidence.proof import Fault, Why
 from belay.core.observed import Observed
 from belay.core.phases.live import disturbed
 from belay.core.phases.reporting import all_report, stray, unreported
-from belay.core.proof import Fault, Why
 
 _REASONS = {Trigger.ADOPTION: Reason.ADOPTED, Trigger.DRIFT: Reason.PUT_BACK}
 

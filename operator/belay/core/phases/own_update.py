@@ -5,11 +5,11 @@ from typing import assert_never
 
 from belay.api.duration import spoken
 from belay.api.words import Reason
-from belay.core import proof
+from belay.core.evidence import proof
+from belay.core.evidence.proof import Fault, Why
 from belay.core.observed import Observed
 from belay.core.phases.stuck import waited_for
 from belay.core.pods import Pod
-from belay.core.proof import Fault, Why
 from belay.core.workloads import Cause, GaveUp
 
 

@@ -6,15 +6,16 @@ from belay.api.duration import seconds, spoken
 from belay.api.status import Rollout
 from belay.api.words import Phase, Reason, Stage
 from belay.api.workflow import OnInconclusive
-from belay.core import ending, moves, proof
+from belay.core import ending, moves
 from belay.core.decision import CreatePreview, Decision
 from belay.core.delivery import preview_pod
+from belay.core.evidence import proof
+from belay.core.evidence.proof import Fault, Why
 from belay.core.gates import delivery_of, preview_workload
 from belay.core.observed import Observed
 from belay.core.phases.content import missing_content, refused
 from belay.core.phases.live import lost_target
 from belay.core.pods import Pod
-from belay.core.proof import Fault, Why
 
 START_SECONDS = 30.0
 """What a pod may take to start when its deadline passed while nobody looked."""

@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 
 from belay.api.duration import delta, spoken
 from belay.api.words import Reason
-from belay.core import reports
+from belay.core.evidence import reports
+from belay.core.evidence.probe import Answer, Tally
+from belay.core.evidence.proof import Fault, Why
 from belay.core.observed import Observed
-from belay.core.probe import Answer, Tally
-from belay.core.proof import Fault, Why
 
 
 def all_report(seen: Observed, session: str) -> bool:

@@ -5,16 +5,17 @@ from datetime import datetime
 
 from belay.api.status import Rollout
 from belay.api.words import Outcome, Reason, Stage
-from belay.core import ending, moves, proof
+from belay.core import ending, moves
 from belay.core.decision import Action, Decision, DeleteConfigMap, EnsureConfigMap, WritePointer
 from belay.core.delivery import Delivery
+from belay.core.evidence import proof
+from belay.core.evidence.proof import Why
 from belay.core.gates import consents
 from belay.core.observed import Observed, Refusal
 from belay.core.phases.content import ensured
 from belay.core.phases.reporting import all_report, other_content
 from belay.core.phases.stuck import unstick
 from belay.core.pods import Pod
-from belay.core.proof import Why
 from belay.core.writing import deliveries, withdrawals
 
 

@@ -7,9 +7,9 @@ A StatefulSet with OrderedReady does not go on, nor back, before each pod is rea
 from belay.api.duration import spoken
 from belay.api.words import Reason
 from belay.core.decision import DeletePod
+from belay.core.evidence.proof import Fault, Why
 from belay.core.gates import consents
 from belay.core.observed import Observed
-from belay.core.proof import Fault, Why
 from belay.core.workloads import WorkloadView
 
 

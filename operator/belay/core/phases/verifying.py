@@ -5,13 +5,14 @@ from datetime import datetime
 from belay.api.status import Rollout
 from belay.api.words import Stage
 from belay.api.workflow import OnInconclusive
-from belay.core import ending, moves, proof
+from belay.core import ending, moves
 from belay.core.decision import Decision
+from belay.core.evidence import proof
+from belay.core.evidence.proof import Fault
 from belay.core.observed import Observed
 from belay.core.phases.live import disturbed
 from belay.core.phases.observing import activate
 from belay.core.phases.reporting import all_report, unreported
-from belay.core.proof import Fault
 
 
 def verifying(seen: Observed, now: datetime, rollout: Rollout) -> Decision:

@@ -18,11 +18,11 @@ import h2.events
 import h2.exceptions
 
 from belay.api.ways import GrpcCheck
-from belay.core.probe import Answer, Probe, Sample
-from belay.shell.credentials import Problem
-from belay.shell.dialling import Result, network_trouble, sampled, undialled
-from belay.shell.egress import Guard, canonical
-from belay.shell.trust import Trust
+from belay.core.evidence.probe import Answer, Probe, Sample
+from belay.shell.checks.credentials import Problem
+from belay.shell.checks.dialling import Result, network_trouble, sampled, undialled
+from belay.shell.checks.egress import Guard, canonical
+from belay.shell.checks.trust import Trust
 
 MAX_RECEIVED: Final = 64 * 1024
 """Bytes that one exchange may bring, TLS aside."""

@@ -4,9 +4,9 @@ from belay.api.check import Check, HttpCheck
 from belay.api.reports import Reports
 from belay.api.status import RevisionRef
 from belay.api.words import Phase, Stage
+from belay.core.evidence.probe import BASELINE, Probe, Report, Tally
 from belay.core.observed import Observed
 from belay.core.pods import Pod
-from belay.core.probe import BASELINE, Probe, Report, Tally
 
 REPORT = "contentDigest"
 """Stands for the name of a check; no check can have it."""

@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from belay.api.names import ANNOTATION_WORKFLOW, API_VERSION, LABEL_WORKFLOW
-from belay.core.probe import Answer, Probe, Sample, Tried
+from belay.core.evidence.probe import Answer, Probe, Sample, Tried
+from belay.shell.checks.credentials import Problem
+from belay.shell.checks.dialling import Result, sampled
 from belay.shell.cluster import Cluster, Object
-from belay.shell.credentials import Problem
-from belay.shell.dialling import Result, sampled
 from belay.shell.errors import AlreadyExists, ApiError, NotFound
 from belay.shell.resources import CORE_EVENTS, CRON_JOBS, JOBS, PODS
 

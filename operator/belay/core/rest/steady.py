@@ -5,9 +5,10 @@ from datetime import datetime
 
 from belay.api.status import Condition, WorkflowStatus
 from belay.api.words import ConditionType, Outcome, Reason, Stage
-from belay.core import conditions, proof
+from belay.core import conditions
+from belay.core.evidence import proof
+from belay.core.evidence.probe import ProbePlan
 from belay.core.observed import Observed
-from belay.core.probe import ProbePlan
 
 
 def steady(seen: Observed) -> bool:

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from belay.api.status import HistoryEntry, Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Outcome, Phase, Reason, RolloutKind, Trigger
-from belay.core import adoption, conditions, drift, ending, gates, milestones, moves, steady
+from belay.core import conditions, ending, gates, milestones, moves
 from belay.core.attempt import attempt_digest, unwished
 from belay.core.begin import begin
 from belay.core.conditions import Say, Story
@@ -14,6 +14,7 @@ from belay.core.decision import Action, Decision, DeleteConfigMap, DeleteRevisio
 from belay.core.gates import Ask, Gate, Go, Refuse, Same, Wait
 from belay.core.observed import Observed, Refusal, RevisionView
 from belay.core.phases.content import ensured
+from belay.core.rest import adoption, drift, steady
 
 _FINAL = frozenset(Outcome) - {Outcome.REFUSED, Outcome.SUPERSEDED}
 

@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 from belay.api.model import DIGEST_PATTERN
-from belay.core.probe import Answer, Report
+from belay.core.evidence.probe import Answer, Report
 
 _DIGEST: Final = re.compile(DIGEST_PATTERN)
 _SHOWN: Final = 19

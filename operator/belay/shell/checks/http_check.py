@@ -18,12 +18,12 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from belay.api.check import Expect, HttpCheck, Method
-from belay.core.probe import Answer, Probe, Report, Sample
-from belay.shell.credentials import Credentials, Problem
-from belay.shell.dialling import Result, network_trouble, sampled, undialled
-from belay.shell.egress import Address, Guard, canonical
-from belay.shell.report import reported
-from belay.shell.trust import Trust
+from belay.core.evidence.probe import Answer, Probe, Report, Sample
+from belay.shell.checks.credentials import Credentials, Problem
+from belay.shell.checks.dialling import Result, network_trouble, sampled, undialled
+from belay.shell.checks.egress import Address, Guard, canonical
+from belay.shell.checks.report import reported
+from belay.shell.checks.trust import Trust
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import aiohttp
 
-from belay.core.probe import Answer, Probe, Sample
+from belay.core.evidence.probe import Answer, Probe, Sample
+from belay.shell.checks.credentials import Problem
+from belay.shell.checks.dialling import Result, sampled
 from belay.shell.cluster import Cluster
-from belay.shell.credentials import Problem
-from belay.shell.dialling import Result, sampled
 from belay.shell.errors import ApiError, Forbidden, NotFound
 from belay.shell.resources import ACCESS_REVIEWS
 

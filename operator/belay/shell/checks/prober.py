@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Final
 
 from belay.api.words import Verdict
-from belay.core.contact import LostContact
+from belay.core.evidence.contact import LostContact
+from belay.core.evidence.probe import Answer, Probe, ProbePlan, Sample, Tally, judge
 from belay.core.keys import Key
-from belay.core.probe import Answer, Probe, ProbePlan, Sample, Tally, judge
-from belay.shell.contact import Contact
-from belay.shell.turns import Turns
+from belay.shell.checks.contact import Contact
+from belay.shell.checks.turns import Turns
 
 ANSWERED_LATELY: Final = 10.0
 """Seconds for which a right answer of one probe makes the silence of another count."""

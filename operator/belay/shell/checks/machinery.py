@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from belay.shell.checks.egress import Address, Guard, Machinery, canonical, resolved
 from belay.shell.cluster import Cluster, Object
-from belay.shell.egress import Address, Guard, Machinery, canonical, resolved
 from belay.shell.errors import ApiError, Forbidden, NotFound
 from belay.shell.resources import ENDPOINT_SLICES, NODES, SERVICES
 

@@ -10,11 +10,12 @@ from belay.api.check import Check
 from belay.api.duration import spoken
 from belay.api.status import Evidence, Rollout
 from belay.api.words import ConditionType, Phase, Reason, Stage, Verdict
-from belay.core import asking, conditions, reports
+from belay.core import conditions
+from belay.core.evidence import asking, reports
+from belay.core.evidence.probe import BASELINE, Answer, Probe, ProbePlan, Tally, Tried
+from belay.core.evidence.reports import REPORT
 from belay.core.observed import Observed
 from belay.core.pods import CRASH_LOOP_RESTARTS, Pod
-from belay.core.probe import BASELINE, Answer, Probe, ProbePlan, Tally, Tried
-from belay.core.reports import REPORT
 from belay.core.workloads import WorkloadView
 
 MOST_EVIDENCE: Final = 32

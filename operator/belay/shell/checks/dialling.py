@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from belay.api.peer import Tls
-from belay.core.probe import Answer, Probe, Sample
-from belay.shell.egress import Guard
-from belay.shell.trust import tls_trouble
+from belay.core.evidence.probe import Answer, Probe, Sample
+from belay.shell.checks.egress import Guard
+from belay.shell.checks.trust import tls_trouble
 
 MAX_GOT: Final = 256
 OURS: Final = frozenset(

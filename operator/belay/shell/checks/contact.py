@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from belay.core import contact
-from belay.core.contact import LostContact
+from belay.core.evidence import contact
+from belay.core.evidence.contact import LostContact
 from belay.core.keys import Key
 
 

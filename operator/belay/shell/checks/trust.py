@@ -6,8 +6,8 @@ from typing import Final, Literal, Protocol
 
 from belay.api.peer import Tls
 from belay.api.revision import KeyRef
+from belay.shell.checks.credentials import Problem
 from belay.shell.cluster import Object
-from belay.shell.credentials import Problem
 from belay.shell.errors import ApiError, NotFound
 from belay.shell.resources import CONFIG_MAPS, Resource
 

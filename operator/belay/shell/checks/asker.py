@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from belay.core.probe import Probe, Sample
-from belay.shell.prober import Asker
+from belay.core.evidence.probe import Probe, Sample
+from belay.shell.checks.prober import Asker
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""At rest: new wishes, what runs without a record, drift, checks that go on."""

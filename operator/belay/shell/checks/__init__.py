@@ -1,0 +1,1 @@
+"""Asking: what is asked of pods, how, and what may never be dialled."""
