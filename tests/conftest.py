@@ -1,5 +1,6 @@
 """Options, markers and the one shared cluster of a test run."""
 
+import itertools
 import os
 import random
 import shutil
@@ -172,6 +173,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             shared.want()
             if "argo_controller" in getattr(item, "fixturenames", ()):
                 shared.want_argo()
+    told: dict[str, Any] = getattr(config, "workerinput", {})
+    items[:] = _spread(items, told.get("workercount", 1))
+
+
+def _spread(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Slow files first, in each worker: xdist gives each of them as many neighbours in a row."""
+    if workers == 1:
+        return items
+    slow: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    quick = [item for item in items if "e2e" not in item.path.parts]
+    for item in items:
+        if "e2e" in item.path.parts:
+            slow[item.path.name].append(item)
+    lanes: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for file in sorted(slow):
+        min(lanes, key=len).extend(slow[file])
+    for lane in lanes:
+        room = max(len(items) // workers - len(lane), 0)
+        lane.extend(quick[:room])
+        del quick[:room]
+    return [*itertools.chain.from_iterable(lanes), *quick]
 
 
 @pytest.fixture(scope="session")

@@ -143,24 +143,16 @@ def at_end(state: State, good: frozenset[str]) -> None:
     if MOVED_BY_OTHERS & set(ledger.disturbed) or cluster.target is None:
         return
     active = CONTENTS[status.active.content_digest] if status.active else None
-    if cluster.target.carries != active and not _known_mismatch(status):
+    last = status.rollout.outcome if status.rollout else None
+    left = last in (Outcome.HELD, Outcome.REVERT_FAILED)
+    unknown = left and active is None
+    if cluster.target.carries != active and not unknown:
         raise Violation(
             "one revision on a target", f"{cluster.target.carries} runs, {active} is active"
         )
-    last = status.rollout.outcome if status.rollout else None
-    left = last in (Outcome.HELD, Outcome.REVERT_FAILED)
     if active is not None and active not in good and not left:
         raise Violation("eventually stable", f"{active} runs at {status.phase}, and is bad")
     _newer_wish(cluster, ledger.disturbed, good)
-
-
-def _known_mismatch(status: WorkflowStatus) -> bool:
-    """After a way back that failed; and where the stable revision itself could not be delivered."""
-    last, stable = status.rollout, status.stable
-    if last is None or last.outcome is Outcome.REVERT_FAILED:
-        return True
-    back = stable is not None and last.to.content_digest == stable.content_digest
-    return back and last.outcome is Outcome.HELD
 
 
 def _newer_wish(cluster: Cluster, disturbed: tuple[str, ...], good: frozenset[str]) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from belay.api.duration import spoken
-from belay.api.status import HistoryEntry, Quarantine, Rollout, WorkflowStatus
+from belay.api.status import HistoryEntry, Quarantine, RevisionRef, Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase, Reason, Trigger, Verdict
 from belay.api.workflow import OnFailure, OnInconclusive
 from belay.core import conditions, milestones, moves
@@ -48,9 +48,9 @@ def unproven(seen: Observed, now: datetime, rollout: Rollout, why: Why) -> Decis
     )
     marked = _quarantined(seen, record, why, now)
     if _holds(seen, rollout, why):
-        if _untouched(seen, rollout):
+        if _untouched(seen, rollout) or (rollout.live and _elsewhere(seen, rollout.to)):
             record = record.model_copy(update={"delivered": False})
-        active = rollout.to if record.live else seen.status.active
+        active = rollout.to if record.live else _active(seen)
         return end(seen, now, record, Outcome.HELD, quarantine=marked, active=active)
     outcome = Outcome.ABORTED if why.fault is Fault.PERSON else Outcome.REVERTED
     if not rollout.delivered:
@@ -68,7 +68,9 @@ def back(
     There is none from what was found running, or from the stable revision itself.
     """
     if rollout.inherited or _is_stable(seen, rollout):
-        active = rollout.to if rollout.live else seen.status.active
+        if rollout.live and _elsewhere(seen, rollout.to):
+            rollout = rollout.model_copy(update={"delivered": False})
+        active = rollout.to if rollout.live else _active(seen)
         left = Outcome.HELD if outcome is Outcome.REVERTED else outcome
         return end(seen, now, rollout, left, active=active, **more)
     if seen.status.stable is None and outcome is Outcome.REVERTED:
@@ -120,6 +122,18 @@ def _untouched(seen: Observed, rollout: Rollout) -> bool:
     if stable is None:
         return all(not w.in_place and w.carried is None for w in seen.workloads)
     return moves.is_at(seen, stable)
+
+
+def _elsewhere(seen: Observed, ref: RevisionRef) -> bool:
+    """Whether a target carries another content, such as that of a rollout that was superseded."""
+    carried = (w.carried for w in seen.workloads)
+    return any(c is not None and c.content_digest != ref.content_digest for c in carried)
+
+
+def _active(seen: Observed) -> RevisionRef | None:
+    """What was active before; nothing, where a target carries something else by now."""
+    before = seen.status.active
+    return before if before is not None and not _elsewhere(seen, before) else None
 
 
 def _on_the_way(seen: Observed, story: Story) -> Story:
@@ -241,7 +255,11 @@ def _serving(
     seen: Observed, status: WorkflowStatus, rollout: Rollout, outcome: Outcome, now: datetime
 ) -> Say:
     if not rollout.live:
-        return moves.still_serving(seen, status)
+        before = moves.still_serving(seen, status)
+        if before.status == "True" and status.active is None:
+            reason = rollout.reason or Reason.INCONCLUSIVE
+            return Say("Unknown", reason, "what runs was never proven")
+        return before
     if outcome is Outcome.HELD:
         return Say("False", Reason.INCONCLUSIVE, f"{rollout.to.revision} runs unproven")
     if outcome is Outcome.REVERT_FAILED:

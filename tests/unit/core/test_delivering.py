@@ -308,3 +308,16 @@ def test_what_the_server_refused_is_held_without_being_called_live(stable: bool)
     assert toy.status.phase == Outcome.HELD
     assert (toy.status.active_revision, toy.carries()) == (before, before)
     assert "v2 is not live" in toy.message()
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_a_wish_back_to_stable_that_is_refused_calls_nothing_active(hold: bool) -> None:
+    """v2 of the rollout before still runs, and was never proven."""
+    toy = live().run(Phase.VERIFYING)
+    toy.refusals[ApplyTemplate] = Refusal(Reason.ENVIRONMENT_FORBIDDEN, "not now")
+    toy.wish("v1", on_failure=OnFailure.HOLD if hold else OnFailure.REVERT).run()
+    assert toy.carries() == "v2"
+    assert (toy.status.phase, toy.status.active_revision) == (Outcome.HELD, None)
+    assert toy.status.stable_revision == "v1"
+    assert toy.says(ConditionType.SERVING)[0] == "Unknown"
+    assert "what runs is left as it is; v1 is not live" in toy.message()
