@@ -123,6 +123,11 @@ class Workload(ApiModel):
     reports: Reports | None = None
     """Where each pod tells which content it runs. Required for update: InPlace."""
 
+    @property
+    def in_place(self) -> bool:
+        """Whether its pods take a new revision up as they run."""
+        return self.update is Update.IN_PLACE
+
 
 class Target(ApiModel):
     """The workloads that the active revision is delivered to."""
@@ -240,8 +245,8 @@ class WorkflowSpec(ApiModel):
     @property
     def default_preview(self) -> Preview:
         """Where a revision is tried first, unless it is told."""
-        rolling = all(w.update is Update.ROLLING for w in self.target.workloads)
-        return Preview.POD if rolling else Preview.NONE
+        in_place = any(w.in_place for w in self.target.workloads)
+        return Preview.NONE if in_place else Preview.POD
 
     @property
     def preview(self) -> Preview:

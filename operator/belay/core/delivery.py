@@ -187,6 +187,18 @@ def withdrawal(workload: WorkloadView, namespace: str) -> Body:
     }
 
 
+def owned_by_workflow(name: str, uid: str) -> Body:
+    """An owner reference, so that what is made for a Workflow goes with it."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Workflow",
+        "name": name,
+        "uid": uid,
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }
+
+
 def preview_name(workflow: str, rollout: str) -> str:
     return f"{workflow}-preview-{rollout}"
 
@@ -206,16 +218,7 @@ def preview_pod(
             "namespace": delivery.key.namespace,
             "labels": {LABEL_PREVIEW: rollout},
             "annotations": {**annotations, **delivery.annotations},
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": "Workflow",
-                    "name": delivery.key.name,
-                    "uid": workflow_uid,
-                    "controller": False,
-                    "blockOwnerDeletion": False,
-                }
-            ],
+            "ownerReferences": [owned_by_workflow(delivery.key.name, workflow_uid)],
         },
         "spec": _preview_spec(template["spec"], workload.container, delivery, seconds),
     }

@@ -48,10 +48,7 @@ def unproven(seen: Observed, now: datetime, rollout: Rollout, why: Why) -> Decis
     )
     marked = _quarantined(seen, record, why, now)
     if _holds(seen, rollout, why):
-        if _untouched(seen, rollout) or (rollout.live and _elsewhere(seen, rollout.to)):
-            record = record.model_copy(update={"delivered": False})
-        active = rollout.to if record.live else _active(seen)
-        return end(seen, now, record, Outcome.HELD, quarantine=marked, active=active)
+        return _left(seen, now, record, Outcome.HELD, quarantine=marked)
     outcome = Outcome.ABORTED if why.fault is Fault.PERSON else Outcome.REVERTED
     if not rollout.delivered:
         if seen.status.stable is None and outcome is Outcome.REVERTED:
@@ -68,11 +65,8 @@ def back(
     There is none from what was found running, or from the stable revision itself.
     """
     if rollout.inherited or _is_stable(seen, rollout):
-        if rollout.live and _elsewhere(seen, rollout.to):
-            rollout = rollout.model_copy(update={"delivered": False})
-        active = rollout.to if rollout.live else _active(seen)
         left = Outcome.HELD if outcome is Outcome.REVERTED else outcome
-        return end(seen, now, rollout, left, active=active, **more)
+        return _left(seen, now, rollout, left, **more)
     if seen.status.stable is None and outcome is Outcome.REVERTED:
         outcome = Outcome.FAILED
     limit = seen.spec.deadlines.revert
@@ -107,6 +101,16 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
         again=True,
     )
     return decision.with_status(status, seen.written or seen.status)
+
+
+def _left(
+    seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **more: Any
+) -> Decision:
+    """End with everything as it is; active is what the targets carry, where that is known."""
+    if _untouched(seen, rollout) or (rollout.live and _elsewhere(seen, rollout.to)):
+        rollout = rollout.model_copy(update={"delivered": False})
+    active = rollout.to if rollout.live else _active(seen)
+    return end(seen, now, rollout, outcome, active=active, **more)
 
 
 def _is_stable(seen: Observed, rollout: Rollout) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 from belay.api.duration import delta
 from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Phase, Reason, Stage, Trigger
-from belay.api.workflow import Update
 from belay.core import conditions, milestones
 from belay.core.conditions import Say, Story
 from belay.core.decision import Action, Decision, DeletePreview
@@ -149,7 +148,7 @@ def _fallback(seen: Observed, status: WorkflowStatus) -> str:
 
 def in_place(seen: Observed) -> bool:
     """Whether a workload is updated in place: to go back is not by its template alone."""
-    return any(w.update is Update.IN_PLACE for w in seen.spec.target.workloads)
+    return any(w.in_place for w in seen.spec.target.workloads)
 
 
 def is_at(seen: Observed, delivery: Delivery) -> bool:

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from belay.api.names import LABEL_WORKFLOW
-from belay.api.workflow import Update
 from belay.core.decide import under_way
 from belay.core.delivery import config_map_name
 from belay.core.keys import Key
+from belay.core.moves import in_place
 from belay.core.observed import Observed
 from belay.core.rest.settled import idle
 from belay.core.workloads.pointer import pointer_name
@@ -94,7 +94,7 @@ async def _without_role(turn: Turn, seen: Observed) -> dict[str, str]:
     delivered, _ = await turn.cluster.list_metadata(CONFIG_MAPS, namespace, labels=labels)
     roles = [r for r in (seen.status.active, seen.status.stable) if r is not None]
     kept = {config_map_name(name, r.content_digest) for r in roles}
-    if any(w.update is Update.IN_PLACE for w in seen.spec.target.workloads):
+    if in_place(seen):
         kept.add(pointer_name(name))
     found = {m["metadata"]["name"]: m["metadata"]["uid"] for m in delivered}
     return {name: uid for name, uid in found.items() if name not in kept}

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY
 from belay.api.status import RevisionRef, WorkflowStatus
-from belay.api.workflow import Preview, Update, WorkflowSpec, Workload
+from belay.api.workflow import Preview, WorkflowSpec, Workload
 from belay.core import reading
 from belay.core.delivery import config_map_name
 from belay.core.evidence.contact import LostContact
@@ -182,7 +182,7 @@ class Observer:
 
 async def _pointer(turn: Turn, wanted: Iterable[Workload]) -> Object | None:
     """The ConfigMap that workloads updated in place watch."""
-    if all(w.update is not Update.IN_PLACE for w in wanted):
+    if not any(w.in_place for w in wanted):
         return None
     return await turn.get(CONFIG_MAPS, pointer_name(turn.key.name))
 

@@ -27,17 +27,13 @@ def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     if not seen.workloads:
         message = "every target is gone, or no longer names this workflow"
         return _failed(seen, now, rollout, Reason.ENVIRONMENT_TARGET_GONE, message)
-    step = _withdraw(seen) if stable is None else _restore(seen, stable)
+    step = withdrawals(seen) if stable is None else _restore(seen, stable)
     if isinstance(step, Refusal):
         return _failed(seen, now, rollout, step.reason, step.message)
     if step:
         again = any(isinstance(s, EnsureConfigMap | WritePointer | DeleteConfigMap) for s in step)
         return moves.stay(seen, now, rollout, *step, until=rollout.deadline, again=again)
     return _prove(seen, now, rollout, stable)
-
-
-def _withdraw(seen: Observed) -> list[Action]:
-    return withdrawals(seen)
 
 
 def _restore(seen: Observed, stable: Delivery) -> list[Action] | Refusal:

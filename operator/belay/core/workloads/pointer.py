@@ -7,13 +7,12 @@ from dataclasses import replace
 from belay.api.names import (
     ANNOTATION_REVISION,
     LABEL_WORKFLOW,
-    MANAGER_DELIVERY,
     POINTER_FILE,
     POINTER_SUFFIX,
 )
 from belay.api.workflow import Workload
 from belay.core.workloads.base import Carried, PointerView, WorkloadView
-from belay.core.workloads.raw import Raw
+from belay.core.workloads.raw import Raw, foreign_entries, last_manager
 
 File = tuple[str, str, str, str]
 """(kind, object, key, path), as in a projected volume."""
@@ -39,7 +38,7 @@ def watching(view: WorkloadView, wanted: Workload, raw: Raw | None, workflow: st
 
 
 def read_pointer(raw: Raw, workflow: str) -> PointerView:
-    metadata = raw["metadata"]
+    metadata, foreign = raw["metadata"], foreign_entries(raw)
     return PointerView(
         name=str(metadata["name"]),
         uid=str(metadata["uid"]),
@@ -47,8 +46,8 @@ def read_pointer(raw: Raw, workflow: str) -> PointerView:
         ours=(metadata.get("labels") or {}).get(LABEL_WORKFLOW) == workflow,
         owners=frozenset(str(o["uid"]) for o in metadata.get("ownerReferences") or []),
         carried=_carried(raw, workflow),
-        changed_by=_last_foreign_manager(raw),
-        edited={str(e.get("operation")) for e in _foreign(raw) if _writes_data(e)} == {"Update"},
+        changed_by=last_manager(foreign),
+        edited={str(e.get("operation")) for e in foreign if _writes_data(e)} == {"Update"},
     )
 
 
@@ -66,15 +65,5 @@ def _carried(raw: Raw, workflow: str) -> Carried | None:
     return Carried(digest, content, name, sources)
 
 
-def _foreign(raw: Raw) -> list[Raw]:
-    entries = raw["metadata"].get("managedFields") or []
-    return [e for e in entries if e.get("manager") != MANAGER_DELIVERY]
-
-
 def _writes_data(entry: Raw) -> bool:
     return "f:data" in (entry.get("fieldsV1") or {})
-
-
-def _last_foreign_manager(raw: Raw) -> str:
-    newest = max(_foreign(raw), key=lambda e: str(e.get("time") or ""), default=None)
-    return str(newest["manager"]) if newest else ""

@@ -1,7 +1,9 @@
 """What is the same in every raw API object of a workload."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from belay.api.names import MANAGER_DELIVERY
 
 Raw = Mapping[str, Any]
 
@@ -16,6 +18,18 @@ def template(raw: Raw) -> Raw:
     """The pod template of a workload that has it where all built-in kinds have it."""
     found: Raw = raw["spec"]["template"]
     return found
+
+
+def foreign_entries(raw: Raw) -> list[Raw]:
+    """What metadata.managedFields tells of managers other than our delivery."""
+    entries = raw["metadata"].get("managedFields") or []
+    return [e for e in entries if e.get("manager") != MANAGER_DELIVERY]
+
+
+def last_manager(entries: Iterable[Raw]) -> str:
+    """The manager of the newest of these entries; empty where there is none."""
+    newest = max(entries, key=lambda e: str(e.get("time") or ""), default=None)
+    return str(newest["manager"]) if newest else ""
 
 
 def count(status: Raw, field: str) -> int:

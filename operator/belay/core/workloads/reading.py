@@ -8,16 +8,15 @@ from belay.api.names import (
     ANNOTATION_CONTENT_DIGEST,
     ANNOTATION_CURRENT,
     ANNOTATION_REVISION,
-    MANAGER_DELIVERY,
     VOLUME,
 )
-from belay.api.workflow import Update, Workload
+from belay.api.workflow import Workload
 from belay.core.fingerprint import fingerprint
 from belay.core.pods import read_pod
 from belay.core.workloads import KINDS
 from belay.core.workloads.base import Carried, Completion, FormerPod, Kind, WorkloadView
 from belay.core.workloads.history import REVISION_HASH
-from belay.core.workloads.raw import Raw, controller_of, is_seen
+from belay.core.workloads.raw import Raw, controller_of, foreign_entries, is_seen, last_manager
 
 DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 _ADDED_BY_CONTROLLERS: Final = ("pod-template-hash", REVISION_HASH)
@@ -34,7 +33,7 @@ def read_workload(
         return WorkloadView(kind, wanted.name, None, None, None, "", "", nothing, ())
     template = kind.template(raw)
     container = choose_container(wanted.container, template)
-    in_place = wanted.update is Update.IN_PLACE
+    in_place = wanted.in_place
     carried = None if in_place else read_carried(template)
     newest = _newest(kind, raw, owned) if carried or in_place else None
     all_pods = list(pods)
@@ -137,11 +136,8 @@ def _without_mount(container: Mapping[str, Any]) -> dict[str, Any]:
 
 def _last_foreign_manager(raw: Raw) -> str:
     """The manager, not ours, that most lately wrote under `spec.template`."""
-    entries = [
+    return last_manager(
         e
-        for e in raw["metadata"].get("managedFields") or []
-        if e.get("manager") != MANAGER_DELIVERY
-        and "f:template" in ((e.get("fieldsV1") or {}).get("f:spec") or {})
-    ]
-    newest = max(entries, key=lambda e: str(e.get("time") or ""), default=None)
-    return str(newest["manager"]) if newest else ""
+        for e in foreign_entries(raw)
+        if "f:template" in ((e.get("fieldsV1") or {}).get("f:spec") or {})
+    )

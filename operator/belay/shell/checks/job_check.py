@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from belay.api.names import ANNOTATION_WORKFLOW, API_VERSION, LABEL_WORKFLOW
+from belay.api.names import ANNOTATION_WORKFLOW, LABEL_WORKFLOW
+from belay.core.delivery import owned_by_workflow
 from belay.core.evidence.probe import Answer, Probe, Sample, Tried
 from belay.shell.checks.credentials import Problem
 from belay.shell.checks.dialling import Result, sampled
@@ -184,16 +185,7 @@ def job(probe: Probe, tried: Tried, template: Object) -> Object:
             "name": job_name(probe, tried),
             "namespace": probe.namespace,
             "labels": labels,
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": "Workflow",
-                    "name": tried.workflow,
-                    "uid": tried.uid,
-                    "controller": False,
-                    "blockOwnerDeletion": False,
-                }
-            ],
+            "ownerReferences": [owned_by_workflow(tried.workflow, tried.uid)],
         },
         "spec": {
             "backoffLimit": 0,
