@@ -47,12 +47,13 @@ bench: $(READY) ## Measure the budgets against the floor of the same run (Linux,
 	@$(BIN)/python -m tests.bench $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
 .PHONY: lint
-lint: $(READY) ## Check style, types, layers, and that crds/ is what the models say
+lint: $(READY) ## Check style, types, layers, and that what is generated is up to date
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy -p belay -p tests.harness
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m belay.api.crd --check
+	@$(BIN)/python -m tests.harness.chart --check
 
 .PHONY: fmt
 fmt: $(READY) ## Format the code and fix what can be fixed
@@ -62,6 +63,11 @@ fmt: $(READY) ## Format the code and fix what can be fixed
 .PHONY: crds
 crds: $(READY) ## Generate crds/ from the models
 	@$(BIN)/python -m belay.api.crd
+	@$(BIN)/python -m tests.harness.chart
+
+.PHONY: chart
+chart: $(READY) ## Bring into charts/belay what it takes from crds/ and deploy/, and its README
+	@$(BIN)/python -m tests.harness.chart
 
 .PHONY: cluster
 cluster: $(READY) ## Start a local cluster that stays (Linux, root), for developing

@@ -1,4 +1,4 @@
-"""Belay as it is shipped: a pod from deploy/base, with its own image and its own ServiceAccount.
+"""Belay as it is shipped: pods from deploy/base, with its own image and its own ServiceAccount.
 
 It serves one namespace only, from a namespace of its own, so that it shares the cluster with the
 operators of the other cases.
@@ -81,28 +81,29 @@ async def test_the_pod_promotes_a_good_revision_and_reverts_a_bad_one(
         assert [each["restartCount"] for each in pod["status"]["containerStatuses"]] == [0]
 
 
-async def test_the_pod_gives_its_lease_back_when_it_is_asked_to_end(
+async def test_the_pods_give_their_lease_back_when_they_are_asked_to_end(
     bench: Bench, installation: Installation
 ) -> None:
-    (pod,) = await bench.api.list(PODS, installation.home)
-    name = pod["metadata"]["name"]
+    pods = await bench.api.list(PODS, installation.home)
+    names = {pod["metadata"]["name"] for pod in pods}
+    assert len(names) == 2
 
     def holder(lease: Object) -> str:
         spec = lease.get("spec") or {}
         assert isinstance(spec, dict)
         return str(spec.get("holderIdentity", ""))
 
-    def led_by_it(lease: Object) -> bool:
-        return holder(lease).startswith(f"{name}_")
+    def led_by_one(lease: Object) -> bool:
+        return holder(lease).rpartition("_")[0] in names
 
     def led_by_nobody(lease: Object) -> bool:
         return not holder(lease)
 
-    kube.wait(bench.cluster, installation.home, "lease/belay", led_by_it)
+    kube.wait(bench.cluster, installation.home, "lease/belay", led_by_one)
     await _scale(bench, installation, 0)
     kube.wait(bench.cluster, installation.home, "lease/belay", led_by_nobody)
 
-    await _scale(bench, installation, 1)
+    await _scale(bench, installation, 2)
     installation.wait(120)
 
 

@@ -64,9 +64,9 @@ class Installation:
         )
 
     def log(self) -> str:
-        """What the operator's pod has said."""
-        where = ("-n", self.home, f"deployment/{self.deployment}")
-        return self.cluster.kubectl("logs", *where, "--tail=-1")
+        """What the operator's pods have said."""
+        where = ("-n", self.home, "--selector=app.kubernetes.io/name=belay")
+        return self.cluster.kubectl("logs", *where, "--tail=-1", "--prefix")
 
     def remove(self) -> None:
         """Take away all but the CRDs: they hold what others made."""
