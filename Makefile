@@ -54,6 +54,7 @@ lint: $(READY) ## Check style, types, layers, and that what is generated is up t
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m belay.api.crd --check
 	@$(BIN)/python -m tests.harness.chart --check
+	@$(BIN)/python -m tests.harness.release
 
 .PHONY: fmt
 fmt: $(READY) ## Format the code and fix what can be fixed
@@ -80,6 +81,10 @@ cluster-down: $(READY) ## End it, and whatever a killed one left
 .PHONY: image
 image: $(READY) ## Build the operator's image (root), for the local cluster and as an archive
 	@$(BIN)/python -m tests.harness image
+
+.PHONY: release-check
+release-check: $(READY) ## Check that package, chart, image and CHANGELOG tell one version
+	@$(BIN)/python -m tests.harness.release --image
 
 .PHONY: lock
 lock: $(READY) ## Resolve the dependencies anew, within pyproject.toml's bounds

@@ -1,3 +1,3 @@
 """Belay keeps AI workflows on a rope: immutable revisions, proven rollouts, automatic reverts."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

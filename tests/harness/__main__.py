@@ -40,7 +40,8 @@ def _status() -> None:
 def _image() -> None:
     local = local_cluster()
     for image in (images.belay(), place.sample()):
-        print(f"{image.name} in {image.archive}")
+        megabytes = image.archive.stat().st_size / 1e6
+        print(f"{image.name} in {image.archive} ({megabytes:.0f} MB)")
         if local.lives_on():
             local.containerd.load(image.archive)
             print("  loaded into the local cluster")

@@ -2,20 +2,24 @@
 
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness import packages
+from tests.harness import packages, sbom
 from tests.harness.containers import SANDBOX_IMAGE
 from tests.harness.setup import ROOT, SetupError, cache_home, locked, run, step
 from tests.harness.store import Store, content_key
 
 _FILES = Path(__file__).parent / "containerfiles"
-_DEPLOY = ROOT / "deploy/image"
+SBOM = "sbom.cdx.json"
+"""In /opt/belay of the operator's image."""
+_FORM = "3"
+"""Changes with what this module puts into that image."""
 _DEBIAN, _PYTHON = "bookworm", "3.11"
 _CUT = ("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/log", "usr/share/doc",
         "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")  # fmt: skip
@@ -41,20 +45,41 @@ def base() -> Image:
     return _once(name, _FILES / "base.Dockerfile", [key], _base_context)
 
 
-def belay() -> Image:
-    """The operator's image, `localhost/belay:dev`, of the code as it lies here."""
-    lock, code = _DEPLOY / "requirements.lock", ROOT / "operator/belay"
-    fixed = base()
+def belay(root: Path = ROOT, tag: str = "dev") -> Image:
+    """The operator's image, `localhost/belay:dev`, of the code as it lies in a checkout."""
+    deploy, code = root / "deploy/image", root / "operator/belay"
+    lock, fixed = deploy / "requirements.lock", base()
+    (version,) = re.findall(
+        r'^__version__ = "(.+)"$', (code / "__init__.py").read_text(), re.MULTILINE
+    )
 
     def context(folder: Path) -> None:
-        shutil.copytree(_site_packages(lock), folder / "packages", copy_function=os.link)
+        shutil.copytree(
+            _site_packages(lock), folder / "packages", copy_function=os.link, ignore=_never_used
+        )
         no_bytecode = shutil.ignore_patterns("__pycache__")
         shutil.copytree(code, folder / "belay/code/belay", ignore=no_bytecode)
         (folder / "belay/bin").mkdir()
-        shutil.copy2(_DEPLOY / "belay", folder / "belay/bin/belay")
+        shutil.copy2(deploy / "belay", folder / "belay/bin/belay")
+        (folder / "belay" / SBOM).write_text(
+            sbom.of_image(version, _site_packages(lock), fixed.archive)
+        )
 
-    inputs: list[str | Path] = [lock, code, _DEPLOY / "belay", fixed.name]
-    return _once("localhost/belay:dev", _DEPLOY / "Dockerfile", inputs, context, fixed)
+    listed = Path(sbom.__file__)
+    inputs: list[str | Path] = [lock, code, deploy / "belay", fixed.name, listed, _FORM]
+    name = f"localhost/belay:{tag}"
+    return _once(name, deploy / "Dockerfile", inputs, context, fixed, {"VERSION": version})
+
+
+def _never_used(folder: str, names: list[str]) -> list[str]:
+    """What the operator does without, and what tells of the machine that built the image.
+
+    The classes for every API of Kubernetes are a third of the image, and Belay sends raw objects.
+    Scripts begin with the path of the builder's Python, and each RECORD holds their digests.
+    """
+    if folder.endswith(("kubernetes/client/api", "kubernetes/aio/client/api")):
+        return [name for name in names if name != "__init__.py"]
+    return [name for name in names if name in {"RECORD", "bin"}]
 
 
 def build(name: str, dockerfile: Path, context: Path, on: Image) -> Image:
@@ -72,6 +97,7 @@ def _once(
     inputs: Sequence[str | Path],
     prepare: Callable[[Path], None],
     on: Image | None = None,
+    arguments: Mapping[str, str] | None = None,
 ) -> Image:
     """The image of these inputs: from the cache, else built in a fresh context folder."""
     short = name.rpartition("/")[2].partition(":")[0]
@@ -84,26 +110,33 @@ def _once(
             context = Path(folder) / "context"
             context.mkdir()
             prepare(context)
-            _build(name, dockerfile, context, on, path)
+            _build(name, dockerfile, context, on, path, arguments or {})
         _drop_old(store.folder, short)
 
     return Image(name, store.get(archive, make))
 
 
-def _build(name: str, dockerfile: Path, context: Path, on: Image | None, archive: Path) -> None:
+def _build(
+    name: str,
+    dockerfile: Path,
+    context: Path,
+    on: Image | None,
+    archive: Path,
+    arguments: Mapping[str, str],
+) -> None:
     """Build with buildah, without a network; its layers are kept beside the finished images."""
     if os.geteuid() != 0:
         raise SetupError(f"building {name} needs root (buildah with chroot isolation)")
     home = cache_home() / "buildah"
     buildah = ["buildah", "--root", str(home / "storage"), "--runroot", str(home / "run")]
     with locked(home / "lock", "building an image"):
-        argument = []
+        given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
         if on is not None:
-            argument = ["--build-arg", f"BASE={on.name}"]
+            given.append(f"--build-arg=BASE={on.name}")
             if not run([*buildah, "images", "--quiet", "--filter", f"reference={on.name}"]):
                 run([*buildah, "pull", f"docker-archive:{on.archive}"])
         isolated = ["unshare", "--net", *buildah, "bud", "--isolation", "chroot"]
-        options = ["--layers", "--pull-never", *argument, "--file", str(dockerfile)]
+        options = ["--layers", "--pull-never", "--timestamp=0", *given, "--file", str(dockerfile)]
         run([*isolated, *options, "--tag", name, str(context)])
         run([*buildah, "push", name, f"docker-archive:{archive}:{name}"])
         run([*buildah, "rmi", "--prune"])

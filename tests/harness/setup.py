@@ -81,6 +81,15 @@ def run(
     return done.stdout
 
 
+def run_binary(command: Sequence[str | Path], *, cwd: Path) -> bytes:
+    """As `run`, for output that is no text."""
+    done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()[-2000:]
+        raise SetupError(f"`{command[0]} {command[1]}` ended with {done.returncode}:\n{said}")
+    return done.stdout
+
+
 @contextmanager
 def locked(path: Path, purpose: str) -> Iterator[None]:
     """Hold an exclusive lock on a file; waiting for another process is announced, not silent.
