@@ -17,6 +17,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 UV_VERSION := 0.13.9
 LOCK_OPTIONS := --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --quiet
+RUNNER_LOCK_OPTIONS := $(subst 3.11,3.12,$(LOCK_OPTIONS))
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(CLUSTER),--cluster=$(CLUSTER)) $(ARGS)
 
 .PHONY: help
@@ -50,7 +51,7 @@ bench: $(READY) ## Measure the budgets against the floor of the same run (Linux,
 lint: $(READY) ## Check style, types, layers, and that what is generated is up to date
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy -p belay -p tests.harness
+	@$(BIN)/mypy -p belay -p belay_runner -p tests.harness
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m belay.api.crd --check
 	@$(BIN)/python -m tests.harness.chart --check
@@ -91,6 +92,7 @@ lock: $(READY) ## Resolve the dependencies anew, within pyproject.toml's bounds
 	@$(BIN)/uv pip compile pyproject.toml --group dev $(LOCK_OPTIONS) --output-file requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --constraints requirements.lock $(LOCK_OPTIONS) \
 		--output-file deploy/image/requirements.lock
+	@$(BIN)/uv pip compile --group runner $(RUNNER_LOCK_OPTIONS) --output-file deploy/runner/requirements.lock
 
 .PHONY: clean
 clean: ## Remove .venv and what tools left here (finished builds stay in the user's cache folder)

@@ -1,0 +1,3 @@
+from belay_runner.main import main
+
+main()

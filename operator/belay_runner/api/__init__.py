@@ -1,0 +1,1 @@
+"""What the process answers over HTTP: to callers of runs, and to Belay."""

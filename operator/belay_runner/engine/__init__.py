@@ -1,0 +1,10 @@
+"""Everything that knows graphon. Names move between its minor versions: nothing else imports it."""
+
+from importlib.metadata import version
+
+from belay_runner.engine.graph import Definition, Execution, Invalid, Rejected
+
+NAME = "graphon"
+VERSION = version(NAME)
+
+__all__ = ["NAME", "VERSION", "Definition", "Execution", "Invalid", "Rejected"]

@@ -1,0 +1,75 @@
+"""One run of a workflow, as the registry keeps it."""
+
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from belay_runner.engine import Execution
+from belay_runner.envelopes import Envelope
+from belay_runner.progress import State
+from belay_runner.revisions import Revision
+
+ENGINE = "engine"
+"""Holder of what this process paused by itself, because it was told to end."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def told(when: datetime | None) -> str | None:
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z") if when else None
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """Changed under the registry's lock only."""
+
+    id: str
+    content_digest: str
+    revision: Revision | None
+    state: State = State.RUNNING
+    started: datetime = field(default_factory=now)
+    ended: datetime | None = None
+    name: str | None = None
+    pause_requested: datetime | None = None
+    holder: str | None = None
+    resumed_for: str | None = None
+    go_on: bool = False
+    """It was resumed before it had paused: it goes on as soon as it stands."""
+    abort_reason: str | None = None
+    in_flight: dict[str, str] = field(default_factory=dict)
+    nodes_done: int = 0
+    error: str | None = None
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    execution: Execution | None = None
+    envelope: Envelope | None = None
+    fetched: bool = False
+    claims: set[str] = field(default_factory=set)
+    """sha256 of envelopes that it was resumed from."""
+    settled: "Future[Run]" = field(default_factory=Future)
+    """Done when there is nothing more to wait for in this process."""
+
+    def body(self) -> dict[str, Any]:
+        """As the contract tells a run."""
+        return {
+            "id": self.id,
+            "contentDigest": self.content_digest,
+            "revision": self.revision.name if self.revision else self.name,
+            "status": self.state.value,
+            "startedAt": told(self.started),
+            "endedAt": told(self.ended),
+            "pauseRequestedAt": told(self.pause_requested),
+            "holder": self.holder,
+            "inFlight": sorted(set(self.in_flight.values())),
+            "nodesDone": self.nodes_done,
+            "error": self.error,
+        }
