@@ -213,6 +213,7 @@ class Reconciler:
             else:
                 turn.put(WORKFLOWS, answer)
                 break
+        self._parts.metrics.state.put(seen.key, seen.spec.active_revision, status)
         self._tell(seen, status)
         before = under_way(seen)
         ended = status.rollout

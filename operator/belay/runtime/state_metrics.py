@@ -6,11 +6,12 @@ Workflows would hold the event loop for more than a second (measured), and rever
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from belay.api.status import WorkflowStatus
-from belay.api.words import ConditionType, Outcome
+from belay.api.status import Rollout, WorkflowStatus
+from belay.api.words import ConditionType, Outcome, Reason
 from belay.core.keys import Key
 
 _BLOCK: Final = 500
@@ -29,6 +30,7 @@ class _State:
     outcome: tuple[str, str, float] | None
     """Last outcome, its reason and when."""
     quarantined: int
+    wanted_quarantined: bool
 
 
 class StateMetrics:
@@ -39,9 +41,7 @@ class StateMetrics:
 
     def put(self, key: Key, desired: str, status: WorkflowStatus) -> None:
         """Remember the present state; only the leader calls this, so a standby exports none."""
-        rollout = status.rollout
-        moving = rollout is not None and rollout.outcome is None
-        deadline = rollout.deadline if rollout is not None and moving else None
+        deadline = _deadline_of(status.rollout)
         self._states[key] = _State(
             desired=desired,
             active=status.active_revision or "",
@@ -50,6 +50,7 @@ class StateMetrics:
             deadline=deadline.timestamp() if deadline else None,
             outcome=_last_outcome(status),
             quarantined=len(status.quarantine),
+            wanted_quarantined=_wants_quarantined(desired, status),
         )
 
     def drop(self, key: Key) -> None:
@@ -76,13 +77,34 @@ def _last_outcome(status: WorkflowStatus) -> tuple[str, str, float] | None:
         if ready is not None:
             return Outcome.REFUSED.value, ready.reason, ready.last_transition_time.timestamp()
     rollout = status.rollout
-    if rollout is not None and rollout.outcome is not None:
+    last = status.history[0] if status.history else None
+    overtaken = rollout is not None and last is not None and last.id != rollout.id
+    if rollout is not None and rollout.outcome is not None and not overtaken:
         ended = rollout.ended_at or rollout.phase_started_at
         return rollout.outcome.value, rollout.reason or "", ended.timestamp()
-    if status.history:
-        last = status.history[0]
+    if last is not None:
         return last.outcome.value, last.reason or last.outcome, last.ended_at.timestamp()
     return None
+
+
+def _deadline_of(rollout: Rollout | None) -> datetime | None:
+    """None at rest, and while the clock of the rollout is stopped."""
+    if rollout is None or rollout.outcome is not None or rollout.suspended_at is not None:
+        return None
+    return rollout.deadline
+
+
+def _wants_quarantined(desired: str, status: WorkflowStatus) -> bool:
+    """Whether the wish is an attempt that is not repeated unasked."""
+    ready = next((c for c in status.conditions if c.type is ConditionType.READY), None)
+    if ready is not None and ready.reason == Reason.QUARANTINED:
+        return True
+    rollout = status.rollout
+    if rollout is None or rollout.outcome in (None, Outcome.PROMOTED):
+        return False
+    return rollout.to.revision == desired and any(
+        one.attempt_digest == rollout.attempt_digest for one in status.quarantine
+    )
 
 
 def _info(state: _State) -> Iterator[str]:
@@ -119,15 +141,24 @@ def _quarantined(state: _State) -> Iterator[str]:
     yield f"}} {state.quarantined}"
 
 
+def _wanted_quarantined(state: _State) -> Iterator[str]:
+    if state.wanted_quarantined:
+        yield "} 1"
+
+
 _FAMILIES: Final[dict[str, tuple[str, Callable[[_State], Iterator[str]]]]] = {
     "belay_workflow_info": ("Wanted and active revision.", _info),
     "belay_workflow_condition": ("1 for the status that each condition has.", _conditions),
     "belay_workflow_phase": ("1 for the phase, or the outcome at rest.", _phase),
     "belay_workflow_phase_deadline_timestamp_seconds": (
-        "When the phase must be over; absent at rest.",
+        "When the phase must be over; absent at rest and while suspended.",
         _deadline,
     ),
     "belay_workflow_last_outcome": ("1 for the last outcome and its reason.", _outcome),
     "belay_workflow_last_outcome_timestamp_seconds": ("When that was.", _outcome_time),
     "belay_workflow_quarantined": ("Attempts that are not repeated unasked.", _quarantined),
+    "belay_workflow_wanted_quarantined": (
+        "1 where such an attempt is wanted; absent otherwise.",
+        _wanted_quarantined,
+    ),
 }

@@ -78,7 +78,7 @@ def test_a_moving_workflow_shows_its_phase_its_deadline_and_the_last_outcome_bef
     assert seen(metrics, "belay_workflow_last_outcome_timestamp_seconds") == EPOCH
 
 
-def test_a_revert_shows_its_reason_and_when_and_no_deadline() -> None:
+def test_a_revert_shows_its_reason_and_when_and_that_it_is_still_wanted() -> None:
     metrics = Metrics()
     ended = {
         **ROLLOUT,
@@ -94,15 +94,33 @@ def test_a_revert_shows_its_reason_and_when_and_no_deadline() -> None:
         "at": WHEN,
         "rollout": "3-1",
     }
-    metrics.state.put(
-        KEY,
-        "v3",
-        status(phase="Reverted", rollout=ended, history=[HISTORY], quarantine=[quarantine]),
-    )
+    entry = {**HISTORY, "id": ended["id"], "outcome": "Reverted", "reason": "CheckFailed"}
+    reverted = {"rollout": ended, "history": [entry, HISTORY], "quarantine": [quarantine]}
+    metrics.state.put(KEY, "v2", status(phase="Reverted", **reverted))
     assert seen(metrics, "belay_workflow_last_outcome", "Reverted", "CheckFailed") == 1
     assert seen(metrics, "belay_workflow_last_outcome_timestamp_seconds") == EPOCH
     assert seen(metrics, "belay_workflow_phase_deadline_timestamp_seconds") is None
     assert seen(metrics, "belay_workflow_quarantined") == 1
+    assert seen(metrics, "belay_workflow_wanted_quarantined") == 1
+    metrics.state.put(KEY, "v1", status(phase="Reverted", **reverted))
+    assert seen(metrics, "belay_workflow_quarantined") == 1
+    assert seen(metrics, "belay_workflow_wanted_quarantined") is None
+
+
+def test_a_name_that_is_adopted_after_a_revert_is_the_last_outcome() -> None:
+    metrics = Metrics()
+    reverted = {**ROLLOUT, "outcome": "Reverted", "reason": "CheckFailed", "endedAt": WHEN}
+    adopted = {**HISTORY, "id": "4-0", "reason": "SameContent"}
+    metrics.state.put(KEY, "v2", status(phase="Promoted", rollout=reverted, history=[adopted]))
+    assert seen(metrics, "belay_workflow_last_outcome", "Promoted", "SameContent") == 1
+    assert seen(metrics, "belay_workflow_last_outcome", "Reverted", "CheckFailed") is None
+
+
+def test_a_rollout_whose_clock_is_stopped_has_no_deadline() -> None:
+    metrics = Metrics()
+    stopped = {**ROLLOUT, "deadline": WHEN, "suspendedAt": WHEN}
+    metrics.state.put(KEY, "v3", status(phase="Suspended", rollout=stopped))
+    assert seen(metrics, "belay_workflow_phase_deadline_timestamp_seconds") is None
 
 
 def test_a_refusal_shows_the_reason_of_the_ready_condition() -> None:
@@ -110,6 +128,7 @@ def test_a_refusal_shows_the_reason_of_the_ready_condition() -> None:
     refused = condition("Ready", "False", "Quarantined")
     metrics.state.put(KEY, "v3", status(phase="Refused", conditions=[refused], history=[HISTORY]))
     assert seen(metrics, "belay_workflow_last_outcome", "Refused", "Quarantined") == 1
+    assert seen(metrics, "belay_workflow_wanted_quarantined") == 1
 
 
 def test_a_condition_shows_all_three_statuses() -> None:
