@@ -54,6 +54,7 @@ lint: $(READY) ## Check style, types, layers, and that what is generated is up t
 	@$(BIN)/mypy -p belay -p belay_runner -p tests.harness
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m belay.api.crd --check
+	@$(BIN)/python -m tests.harness.monitoring --check
 	@$(BIN)/python -m tests.harness.chart --check
 	@$(BIN)/python -m tests.harness.release
 
@@ -69,6 +70,11 @@ crds: $(READY) ## Generate crds/ from the models
 
 .PHONY: chart
 chart: $(READY) ## Bring into charts/belay what it takes from crds/ and deploy/, and its README
+	@$(BIN)/python -m tests.harness.chart
+
+.PHONY: monitoring
+monitoring: $(READY) ## Generate deploy/monitoring from its rules.yaml and the dashboard's code
+	@$(BIN)/python -m tests.harness.monitoring
 	@$(BIN)/python -m tests.harness.chart
 
 .PHONY: cluster

@@ -1,13 +1,16 @@
-"""Programs from the distribution that the harness needs: found, or installed on Debian as root."""
+"""Programs from the distribution that the harness needs: found, installed, or taken out of it."""
 
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from tests.harness.setup import SetupError, locked, say, state_home, step
+from tests.harness.setup import SetupError, cache_home, locked, run, say, state_home, step
+from tests.harness.store import Store, content_key
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 _SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
@@ -60,6 +63,37 @@ def need(packages: Mapping[str, _Probe]) -> None:
     still = [name for name, present in packages.items() if not present()]
     if still:
         raise SetupError(f"installed, but not found where expected: {', '.join(still)}")
+
+
+def program(package: str, name: str) -> Path:
+    """A program that starts no service by being there: found, or taken out of its Debian package.
+
+    Nothing is installed. Raises `SetupError` where there is no such package.
+    """
+    found = shutil.which(name)
+    if found is not None:
+        return Path(found)
+    release = Path("/etc/os-release")
+    if not shutil.which("apt-get") or not release.exists():
+        raise SetupError(f"{name} is not there, and this is no Debian to take it from")
+    store = Store(cache_home() / f"debian-{content_key([release])}")
+    if store.missing([name]) and os.environ.get("SETUP") == "never":
+        raise SetupError(f"SETUP=never, and {name} is missing. Run: apt-get install {package}")
+    return store.get(name, partial(_take_out, package, name))
+
+
+def _take_out(package: str, name: str, path: Path) -> None:
+    with step(f"downloading {package}"), tempfile.TemporaryDirectory() as folder:
+        download = ["apt-get", "download", "-q", package]
+        try:
+            run(download, cwd=Path(folder))
+        except SetupError:
+            say("  the package lists may be old: updating them")
+            run(["apt-get", "update", "-q"])
+            run(download, cwd=Path(folder))
+        (archive,) = Path(folder).glob("*.deb")
+        run(["dpkg-deb", "--extract", archive, folder])
+        shutil.copy(Path(folder) / "usr/bin" / name, path)
 
 
 def _install(names: list[str]) -> None:
