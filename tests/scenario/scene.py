@@ -13,6 +13,7 @@ from tests.scenario.shapes import Object, received
 from tests.scenario.store import Server
 from tests.scenario.tale import Tale
 from tests.scenario.world.controllers import Controllers
+from tests.scenario.world.jobs import Jobs
 from tests.scenario.world.kubelet import Kubelet
 from tests.scenario.world.life import Life
 from tests.scenario.world.owned import ready
@@ -31,8 +32,10 @@ from belay.core.revisions.read import parse
 from belay.core.revisions.revision import Draft, build
 from belay.shell.resources import (
     CONFIG_MAPS,
+    CRON_JOBS,
     DAEMON_SETS,
     DEPLOYMENTS,
+    JOBS,
     PODS,
     REPLICA_SETS,
     REVISIONS,
@@ -61,6 +64,7 @@ class Scene:
     server: Server = field(init=False)
     kubelet: Kubelet = field(init=False)
     controllers: Controllers = field(init=False)
+    jobs: Jobs = field(init=False)
     machine: Machine = field(init=False)
     name: str = WORKFLOW
     """The Workflow that the verbs are about."""
@@ -71,6 +75,7 @@ class Scene:
         self.server = Server(now)
         self.kubelet = Kubelet(self.server, self.weather.delay, self.tale.tell)
         self.controllers = Controllers(self.server, self.weather.delay)
+        self.jobs = Jobs(self.server, self.weather.delay)
         self.machine = Machine(self.server, self.kubelet.ask, self.weather, self.tale.hear)
         self.server.listeners.append(self._happened)
 
@@ -174,6 +179,25 @@ class Scene:
         }
         self.server.create(WORKFLOWS, NAMESPACE, body, _USER)
         self.tale.tell("user", f"creates Workflow {self.name}, activeRevision {revision}")
+
+    def instance(self, resource: Resource, name: str, *, suspended: bool | None = None) -> None:
+        """Somebody starts a run of the workflow, or a schedule for runs."""
+        pod = {"containers": [{"name": "run", "image": "triage:1"}]}
+        spec: Object = {"template": {"spec": pod}}
+        if suspended is not None:
+            spec["suspend"] = suspended
+        body = {"metadata": {"name": name, "labels": {"run-of": self.name}}, "spec": spec}
+        self.server.create(resource, NAMESPACE, body, _USER)
+
+    def resumes(self, resource: Resource, name: str, who: str) -> None:
+        """Somebody resumes what Belay has paused."""
+        self.tale.tell(who, f"resumes {resource.kind} {name}")
+        self._edit(resource, name, lambda b: b["spec"].update(suspend=False), who)
+
+    def suspended(self) -> dict[str, bool]:
+        """Whether each Job and CronJob is suspended."""
+        found = [*self.server.view(CRON_JOBS), *self.server.view(JOBS)]
+        return {b["metadata"]["name"]: b["spec"]["suspend"] for b in found}
 
     def wants(self, revision: str) -> None:
         """Patch spec.activeRevision."""

@@ -16,7 +16,10 @@ def selects(selector: str | None, labels: Mapping[str, str]) -> bool:
 def selects_fields(selector: str | None, body: Mapping[str, Any]) -> bool:
     """Whether fields, named by their paths, have the values of the selector."""
     wanted = (part.partition("=") for part in (selector or "").split(",") if part)
-    return all(str(_value(body, path)) == value for path, _, value in wanted)
+    return all(
+        (str(_value(body, path.rstrip("!"))) == value) is not path.endswith("!")
+        for path, _, value in wanted
+    )
 
 
 def _value(body: Any, path: str) -> Any:

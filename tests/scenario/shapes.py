@@ -15,7 +15,9 @@ import yaml
 
 from belay.shell.resources import (
     CONFIG_MAPS,
+    CRON_JOBS,
     DAEMON_SETS,
+    JOBS,
     PODS,
     REPLICA_SETS,
     REVISIONS,
@@ -74,6 +76,8 @@ def defaulted(resource: Resource, body: Object) -> Object:
         _fill(shape.schema, body)
     elif resource == PODS:
         _default_pod(body["spec"])
+    elif resource in (JOBS, CRON_JOBS):
+        body["spec"].setdefault("suspend", False)
     elif resource in _TEMPLATED:
         if resource != DAEMON_SETS:
             body["spec"].setdefault("replicas", 1)

@@ -13,7 +13,16 @@ from tests.unit.shell.virtual_time import clock
 
 from belay.api.names import ANNOTATION_REVISION, POINTER_SUFFIX
 from belay.shell.errors import NotFound
-from belay.shell.resources import CONFIG_MAPS, EVENTS, PODS, REVISIONS, WORKFLOWS, WORKLOADS
+from belay.shell.resources import (
+    CONFIG_MAPS,
+    CRON_JOBS,
+    EVENTS,
+    JOBS,
+    PODS,
+    REVISIONS,
+    WORKFLOWS,
+    WORKLOADS,
+)
 
 _WIDTH = 100
 
@@ -61,6 +70,8 @@ def _told(call: Call) -> tuple[str, str] | None:
             return "Belay", f"{_kept(call)} ConfigMap {call.name}{failed}"
         case "patch", r if r in WORKLOADS.values():
             return "Belay", f"{_delivered(call.body or {})} {r.kind} {call.name}{failed}"
+        case "patch", r if r in (JOBS, CRON_JOBS):
+            return "Belay", f"{_paused(call.body or {})} {r.kind} {call.name}{failed}"
         case "create", r if r == PODS:
             return "Belay", f"creates {call.name}{failed}"
         case "create", r if r == EVENTS and call.error is None and call.body is not None:
@@ -77,6 +88,10 @@ def _status(body: Object) -> str:
     active = next(c for c in status["conditions"] if c["type"] == "Active")
     extra = ", Active" if active["status"] == "True" else ""
     return f"{status['phase']}, Ready={ready['status']}{extra} ({ready['reason']})"
+
+
+def _paused(body: Object) -> str:
+    return "pauses" if "spec" in body else "lets go of"
 
 
 def _delivered(body: Object) -> str:

@@ -19,8 +19,13 @@ ANNOTATION_REVISION: Final = "belay.dev/revision"
 LABEL_WORKFLOW: Final = "belay.dev/workflow"
 LABEL_MANAGED: Final = "belay.dev/managed"
 LABEL_PREVIEW: Final = "belay.dev/preview"
+LABEL_PAUSED_BY: Final = "belay.dev/paused-by"
+"""On an instance that Belay paused: UID of the Workflow."""
+LABEL_PAUSED_AGAIN: Final = "belay.dev/paused-again"
+"""On one that somebody else had resumed meanwhile: id of the rollout that paused it once more."""
 
 MANAGER_DELIVERY: Final = "belay-delivery"
+MANAGER_PAUSE: Final = "belay-pause"
 MANAGER_STATUS: Final = "belay-status"
 
 VOLUME: Final = "belay"

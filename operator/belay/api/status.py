@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
+from belay.api.instances import InstanceCounts
 from belay.api.model import ATOMIC, ApiModel, Digest, RevisionName, list_map
 from belay.api.revision import Binding, Format
 from belay.api.words import (
@@ -140,7 +141,7 @@ class Rollout(ApiModel):
     to: RevisionRef
     """Revision that is wanted."""
     attempt_digest: Digest
-    """Digest of what is tried: content, target, verification and onFailure."""
+    """Digest of what is tried: content, target, instances, verification and onFailure."""
     phase: Phase
     """Where the rollout is, or was when it ended."""
     started_at: MicroTime
@@ -163,6 +164,10 @@ class Rollout(ApiModel):
     """What the targets carried was not delivered by a rollout that the status knows: a failure
     is held, and takes nothing away.
     """
+    paused: bool = False
+    """Instances may be paused for this rollout; written before the first of them is."""
+    instances: InstanceCounts | None = None
+    """Running instances and what became of them; absent where the Workflow names none."""
     targets: Annotated[
         list[TargetRecord], Field(max_length=8, json_schema_extra=list_map("kind", "name"))
     ] = []
@@ -174,7 +179,7 @@ class Rollout(ApiModel):
     evidence: Annotated[list[Evidence], Field(max_length=32, json_schema_extra=ATOMIC)] = []
     """What decided, or what is known so far; of what was promoted, the message sums it up."""
     ending: Outcome | None = None
-    """The outcome that a revert in progress leads to."""
+    """The outcome that a revert, or a resuming, in progress leads to."""
     outcome: Outcome | None = None
     """How it ended; absent while moving."""
     reason: ReasonWord | None = None
@@ -185,7 +190,19 @@ class Rollout(ApiModel):
     @property
     def live(self) -> bool:
         """The rollout itself has reached the target; until then others may have."""
-        return self.delivered and self.phase is not Phase.PREVIEWING
+        before = self.phase in (Phase.PREVIEWING, Phase.PAUSING) and self.ending is None
+        return self.delivered and not before
+
+    @property
+    def going_back(self) -> bool:
+        """The way back has begun, be it with a pause of what runs."""
+        pausing = self.phase is Phase.PAUSING and self.ending is not None
+        return self.phase is Phase.REVERTING or pausing
+
+    @property
+    def letting_go(self) -> bool:
+        """All is decided; what is paused is let go before the outcome is told."""
+        return self.phase is Phase.RESUMING and self.ending is not None
 
 
 class Quarantine(ApiModel):

@@ -81,6 +81,7 @@ class Reason(StrEnum):
     QUARANTINED = "Quarantined"
     TARGET_NOT_CONSENTING = "TargetNotConsenting"
     TARGET_UNSUPPORTED = "TargetUnsupported"
+    INSTANCES_UNSUPPORTED = "InstancesUnsupported"
     CONTAINER_AMBIGUOUS = "ContainerAmbiguous"
     MOUNT_PATH_NOT_ALLOWED = "MountPathNotAllowed"
     MOUNT_PATH_TAKEN = "MountPathTaken"
@@ -107,6 +108,8 @@ class Reason(StrEnum):
     ENVIRONMENT_SCHEDULING = "EnvironmentScheduling"
     ENVIRONMENT_TARGET_GONE = "EnvironmentTargetGone"
     TARGET_CHANGED = "TargetChanged"
+    PAUSE_TIMEOUT = "PauseTimeout"
+    PAUSE_CONTESTED = "PauseContested"
     INCONCLUSIVE = "Inconclusive"
     NO_PODS = "NoPods"
 

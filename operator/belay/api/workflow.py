@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from belay.api.check import Check
 from belay.api.duration import Duration, bounds
+from belay.api.instances import Instances
 from belay.api.model import (
     ApiModel,
     LabelName,
@@ -210,10 +211,16 @@ class Deadlines(ApiModel):
 
     preview: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "2m"
     """For the preview pod to start and be proven."""
+    pause: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "60s"
+    """For running instances to pause; what then, instances.onPauseTimeout says."""
     deliver: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "5m"
     """For the workloads to complete their update."""
     verify: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "60s"
     """For the gate's checks to give a verdict."""
+    resume: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "60s"
+    """For paused instances to be let go. What is left then is named, and tried further."""
+    revert_pause: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "10s"
+    """For instances to pause before the way back; it never waits longer for them."""
     revert: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "5m"
     """For the stable revision to be back and proven."""
 
@@ -231,6 +238,8 @@ class WorkflowSpec(ApiModel):
     """
     target: Target
     """What the active revision is delivered to. Immutable."""
+    instances: Instances | None = None
+    """Running instances to pause while the revision changes. Without, none is looked at."""
     verification: Verification = Verification()
     """How a revision is proven healthy."""
     on_failure: OnFailure = OnFailure.REVERT

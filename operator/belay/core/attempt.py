@@ -17,7 +17,10 @@ def attempt_digest(spec: WorkflowSpec, digest: str) -> str:
     tried: dict[str, Any] = {"v": 1, "digest": digest, "onFailure": spec.on_failure.value}
     checks = [check.plain() for check in spec.verification.checks]
     verification = spec.verification.model_copy(update={"checks": checks})
-    for part, value in (("target", spec.target), ("verification", verification)):
+    parts = {"target": spec.target, "verification": verification, "instances": spec.instances}
+    for part, value in parts.items():
+        if value is None:
+            continue
         tried[part] = value.model_dump(
             mode="json",
             by_alias=True,

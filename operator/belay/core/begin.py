@@ -2,12 +2,14 @@
 
 from datetime import datetime
 
+from belay.api.instances import InstanceCounts
 from belay.api.status import HistoryEntry, Rollout, TargetRecord, WorkflowStatus
 from belay.api.words import Phase, Reason, RolloutKind, Trigger
 from belay.core import gates, moves
 from belay.core.attempt import only_found
 from belay.core.decision import Action, Decision
 from belay.core.gates import Go
+from belay.core.instances import account
 from belay.core.observed import Observed
 
 
@@ -39,7 +41,7 @@ def begin(
         started_at=now,
         phase_started_at=now,
         previewed=aside,
-        delivered=not aside or strays,
+        delivered=strays,
         inherited=found or _inherited(seen),
         targets=[
             TargetRecord(
@@ -51,6 +53,8 @@ def begin(
             )
             for w in seen.workloads
         ],
+        paused=_still_paused(status),
+        instances=_instances(seen),
         baseline=list(seen.dry_run.baseline) if seen.dry_run and not strays else [],
         reason=Reason.DRIFTED if why else None,
         message=why,
@@ -58,11 +62,10 @@ def begin(
     limits = seen.spec.deadlines
     if aside:
         record = moves.enter(blank, Phase.PREVIEWING, now, limits.preview)
+    elif only_found(seen.spec, blank):
+        record = moves.enter(blank, Phase.DELIVERING, now, limits.verify, delivered=True)
     else:
-        hurry = only_found(seen.spec, blank)
-        record = moves.enter(
-            blank, Phase.DELIVERING, now, limits.verify if hurry else limits.deliver
-        )
+        record = moves.before_delivery(seen, now, blank)
     kept = [q for q in status.quarantine if q.attempt_digest != go.attempt]
     return moves.go(
         seen,
@@ -81,6 +84,19 @@ def id_of(seen: Observed) -> str:
         return f"{seen.generation}-1"
     generation, _, n = last.id.partition("-")
     return f"{seen.generation}-{int(n) + 1 if int(generation) == seen.generation else 1}"
+
+
+def _still_paused(status: WorkflowStatus) -> bool:
+    """Whether instances are paused for the rollout that this one takes the place of."""
+    before = status.rollout
+    return before is not None and before.outcome is None and before.paused
+
+
+def _instances(seen: Observed) -> InstanceCounts | None:
+    before = seen.status.rollout
+    if before is not None and before.outcome is None and before.instances is not None:
+        return before.instances
+    return account.before(seen.instances)
 
 
 def _kind(status: WorkflowStatus, revision: str, digest: str) -> RolloutKind:

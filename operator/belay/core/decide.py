@@ -13,22 +13,28 @@ from belay.core.begin import begin
 from belay.core.decision import Decision, TryDelivery
 from belay.core.evidence.proof import Fault, Why
 from belay.core.gates import Ask, Go, Refuse, Same, Wait
+from belay.core.instances import account
 from belay.core.observed import Observed
 from belay.core.phases.delivering import delivering
 from belay.core.phases.observing import observing, promote
+from belay.core.phases.pausing import pausing
 from belay.core.phases.previewing import previewing
+from belay.core.phases.resuming import let_go, resuming
 from belay.core.phases.reverting import reverting
 from belay.core.phases.verifying import verifying
 from belay.core.rest.settled import adopted_status, settled, wants_retry
 
 PHASES: Final[dict[Phase, Callable[[Observed, datetime, Rollout], Decision]]] = {
     Phase.PREVIEWING: previewing,
+    Phase.PAUSING: pausing,
+    Phase.RESUMING: resuming,
     Phase.DELIVERING: delivering,
     Phase.VERIFYING: verifying,
     Phase.OBSERVING: observing,
     Phase.REVERTING: reverting,
 }
-"""Pausing, BackingUp and Resuming have no entry while there are no instances."""
+"""BackingUp has no entry while there is no engine."""
+_WHILE_PAUSED: Final = frozenset({Phase.PAUSING, Phase.DELIVERING, Phase.VERIFYING})
 
 
 def decide(seen: Observed, now: datetime) -> Decision:
@@ -59,12 +65,15 @@ def wish_changed(seen: Observed, rollout: Rollout) -> bool:
     """Whether the user wants something else than what is being tried.
 
     A wish for the stable revision does not disturb the way back to it. What is found running goes
-    through the gate first: a newer wish needs a way back.
+    through the gate first: a newer wish needs a way back. What is being let go ends soon, and a
+    newer wish begins after it.
     """
+    if rollout.letting_go:
+        return False
     if rollout.trigger is Trigger.ADOPTION and rollout.phase is not Phase.OBSERVING:
         return False
     wanted, stable = seen.spec.active_revision, seen.status.stable
-    if rollout.phase is Phase.REVERTING and stable is not None and wanted == stable.revision:
+    if rollout.going_back and stable is not None and wanted == stable.revision:
         return False
     return not is_wished(seen.spec, rollout)
 
@@ -78,10 +87,20 @@ def _go_on(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 
 
 def _suspend(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    if rollout.suspended_at is not None and rollout.paused:
+        return _released(seen, now, rollout)
     if rollout.suspended_at is not None:
         return replace(moves.stay(seen, now, rollout), requeue=None, follow=False)
-    record = rollout.model_copy(update={"suspended_at": now})
+    counts = account.untold(rollout.instances)
+    record = rollout.model_copy(update={"suspended_at": now, "instances": counts})
     return moves.go(seen, now, record, *moves.preview_gone(seen, rollout))
+
+
+def _released(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    """A person takes over: nothing stays paused for Belay (rule 10)."""
+    if seen.instances is not None and seen.instances.held:
+        return let_go(seen, now, rollout)
+    return moves.go(seen, now, rollout.model_copy(update={"paused": False}))
 
 
 def _resume(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -93,13 +112,17 @@ def _resume(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         "phase_started_at": rollout.phase_started_at + shift,
         "deadline": rollout.deadline + shift if rollout.deadline else None,
     }
-    return moves.go(seen, now, rollout.model_copy(update=update))
+    record = rollout.model_copy(update=update)
+    if seen.spec.instances is not None and rollout.phase in _WHILE_PAUSED and not rollout.ending:
+        limit = seen.spec.deadlines.pause
+        record = moves.enter(record, Phase.PAUSING, now, limit, paused=True)
+    return moves.go(seen, now, record)
 
 
 def _abort(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     handled = seen.status.model_copy(update={"last_handled_abort": seen.abort})
     seen = replace(seen, status=handled, written=seen.status)
-    if rollout.phase is Phase.REVERTING:
+    if rollout.going_back or rollout.letting_go:
         return moves.go(seen, now, rollout)
     message = f"somebody asked for it by the annotation belay.dev/abort={seen.abort}"
     return ending.unproven(seen, now, rollout, Why(Fault.PERSON, Reason.ABORTED, message))
@@ -130,21 +153,18 @@ def _supersede(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
             decision = begin(seen, now, answer, trigger, *gone, history=history)
             told = (*milestones.of(ended, seen.status.stable), *decision.milestones)
             return replace(decision, milestones=told)
-        case Same() if rollout.phase is not Phase.REVERTING:
+        case Same() if rollout.paused and not rollout.going_back:
+            return ending.end(seen, now, _anew(ended), Outcome.SUPERSEDED)
+        case Same() if not rollout.going_back:
             seen = _without(seen, ended)
             status = adopted_status(seen, now, answer)
             told = milestones.of(ended, seen.status.stable)
             gone = moves.preview_gone(seen, rollout)
             return Decision(gone, status, told, again=True)
-        case Wait() | Refuse() if rollout.delivered and rollout.phase is not Phase.REVERTING:
-            return ending.back(
-                seen,
-                now,
-                ended.model_copy(update={"outcome": None, "ended_at": None}),
-                Outcome.SUPERSEDED,
-            )
+        case Wait() | Refuse() if rollout.delivered and not rollout.going_back:
+            return ending.back(seen, now, _anew(ended), Outcome.SUPERSEDED)
         case Wait() | Refuse() if not rollout.delivered:
-            return ending.end(seen, now, ended, Outcome.SUPERSEDED)
+            return ending.end(seen, now, _anew(ended), Outcome.SUPERSEDED)
         case _:
             return _go_on(seen, now, rollout)
 
@@ -152,13 +172,17 @@ def _supersede(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 def _ask(seen: Observed, now: datetime, rollout: Rollout, action: TryDelivery) -> Decision:
     """Ask the server of a newer wish. The way back loses neither evidence nor its end by that."""
     question = Decision((action,), again=True, follow=True)
-    if rollout.phase is not Phase.REVERTING:
+    if not rollout.going_back:
         return question
     back = _go_on(seen, now, rollout)
     record = back.status.rollout if back.status is not None else None
     if record is not None and record.outcome is not None:
         return back
     return replace(question, probes=back.probes)
+
+
+def _anew(ended: Rollout) -> Rollout:
+    return ended.model_copy(update={"outcome": None, "ended_at": None})
 
 
 def _without(seen: Observed, ended: Rollout) -> Observed:

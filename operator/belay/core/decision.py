@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from belay.api.check import Check
+from belay.api.instance_kinds import InstanceKind
 from belay.api.status import WorkflowStatus
 from belay.core.evidence.probe import ProbePlan
 from belay.core.milestones import Milestone
@@ -153,6 +154,45 @@ class DeleteRevision:
         return f"deleting WorkflowRevision {self.name}, beyond revisionHistoryLimit"
 
 
+@dataclass(frozen=True, slots=True)
+class InstanceWrite:
+    """One instance, and what our manager of pauses applies to it."""
+
+    kind: InstanceKind
+    body: dict[str, Any]
+
+    @property
+    def target(self) -> str:
+        return f"{self.body['kind']} {self.body['metadata']['name']}"
+
+
+@dataclass(frozen=True, slots=True)
+class PauseInstances:
+    """Pause instances; one that is gone by now is fine."""
+
+    writes: tuple[InstanceWrite, ...]
+
+    @property
+    def told(self) -> str:
+        return f"pausing {_few(self.writes)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeInstances:
+    """Let instances go: give up what we own of them; one that is gone by now is fine."""
+
+    writes: tuple[InstanceWrite, ...]
+
+    @property
+    def told(self) -> str:
+        return f"letting go {_few(self.writes)}"
+
+
+def _few(writes: tuple[InstanceWrite, ...]) -> str:
+    first = ", ".join(w.target for w in writes[:3])
+    return first + (f" and {len(writes) - 3} more" if len(writes) > 3 else "")
+
+
 Action = (
     TryDelivery
     | EnsureConfigMap
@@ -163,6 +203,8 @@ Action = (
     | WritePointer
     | DeleteConfigMap
     | DeleteRevision
+    | PauseInstances
+    | ResumeInstances
 )
 
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from belay.api.duration import spoken
+from belay.api.instances import AfterRevert
 from belay.api.status import HistoryEntry, Quarantine, RevisionRef, Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase, Reason, Trigger, Verdict
 from belay.api.workflow import OnFailure, OnInconclusive
@@ -69,13 +70,30 @@ def back(
         return _left(seen, now, rollout, left, **more)
     if seen.status.stable is None and outcome is Outcome.REVERTED:
         outcome = Outcome.FAILED
-    limit = seen.spec.deadlines.revert
-    record = moves.enter(rollout, Phase.REVERTING, now, limit, ending=outcome)
+    limits = seen.spec.deadlines
+    record = moves.enter(rollout, Phase.REVERTING, now, limits.revert, ending=outcome)
+    if _pauses_first(seen, rollout):
+        update = {"ending": outcome, "paused": True}
+        record = moves.enter(rollout, Phase.PAUSING, now, limits.revert_pause, **update)
     return moves.go(seen, now, record, *moves.preview_gone(seen, rollout), **more)
 
 
+def _pauses_first(seen: Observed, rollout: Rollout) -> bool:
+    """Whether instances run on what failed, and stand still for the way back."""
+    wanted = seen.spec.instances
+    if wanted is None or rollout.activated_at is None:
+        return False
+    return wanted.after_revert is not AfterRevert.PIN
+
+
 def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **more: Any) -> Decision:
-    """The one write that ends a rollout; `more` are further fields of the status."""
+    """The one write that ends a rollout; `more` are further fields of the status.
+
+    Where instances are paused, they are let go first: nothing ends before that was tried.
+    """
+    if rollout.paused:
+        record = moves.letting_go(seen, now, rollout, ending=outcome, delivered=rollout.live)
+        return moves.go(seen, now, record, *moves.preview_gone(seen, rollout), **_readable(more))
     record = rollout.model_copy(
         update={"outcome": outcome, "ended_at": now, "deadline": None, "suspended_at": None}
     )
@@ -101,6 +119,16 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
         again=True,
     )
     return decision.with_status(status, seen.written or seen.status)
+
+
+def _readable(more: dict[str, Any]) -> dict[str, Any]:
+    """With the readable copies of what they name."""
+    copies = {
+        f"{role}_revision": more[role].revision if more[role] else None
+        for role in ("active", "stable")
+        if role in more
+    }
+    return {**more, **copies}
 
 
 def _left(

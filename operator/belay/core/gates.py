@@ -15,6 +15,7 @@ from belay.core.decision import TryDelivery
 from belay.core.delivery import Delivery, config_map_name
 from belay.core.evidence import asking, proof
 from belay.core.evidence.probe import BASELINE
+from belay.core.instances import kinds
 from belay.core.observed import DamagedRevision, Observed, RevisionView
 from belay.core.pods import declared_ports
 from belay.core.workloads import WorkloadView
@@ -83,6 +84,7 @@ def gate(seen: Observed, *, released: bool) -> Gate:
         quarantined
         or _bindings_impossible(seen, revision)
         or _checks_invalid(seen)
+        or _instances_unsupported(seen)
         or _preview_impossible(seen)
     )
     if refusal is not None:
@@ -92,6 +94,16 @@ def gate(seen: Observed, *, released: bool) -> Gate:
     if seen.dry_run.refusal is not None:
         return Refuse(seen.dry_run.refusal.reason, seen.dry_run.refusal.message)
     return Go(revision.ref, attempt)
+
+
+def _instances_unsupported(seen: Observed) -> Refuse | None:
+    wanted = seen.spec.instances
+    if wanted is None:
+        return None
+    problem = kinds.objection(seen.instance_kinds, wanted)
+    if problem is None and seen.instances is not None:
+        problem = next(iter(seen.instances.problems), None)
+    return Refuse(Reason.INSTANCES_UNSUPPORTED, problem) if problem else None
 
 
 def _first_objection(seen: Observed, revision: RevisionView) -> Wait | Refuse | None:

@@ -10,6 +10,7 @@ from typing import assert_never
 from belay.api.duration import spoken
 from belay.api.status import RevisionRef, Rollout
 from belay.api.words import Outcome, Reason, Trigger
+from belay.core.instances import telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def of(rollout: Rollout, stable: RevisionRef | None) -> tuple[Milestone, ...]:
         took = spoken(rollout.activated_at - rollout.started_at)
         note = f"{short(rollout.to)} is delivered and through the gate after {took}"
         told.append(Milestone(_occasion(rollout), Reason.ACTIVATED, note, rollout.activated_at))
-    unproven = rollout.ending is not None or rollout.outcome not in (
+    unproven = rollout.ending not in (None, Outcome.PROMOTED) or rollout.outcome not in (
         None,
         Outcome.PROMOTED,
         Outcome.SUPERSEDED,
@@ -80,7 +81,7 @@ def _started(rollout: Rollout) -> Milestone:
         return Milestone(_occasion(rollout), Reason.ROLLOUT_STARTED, note, rollout.started_at)
     origin = rollout.from_ or "nothing"
     aside = "tried aside first" if rollout.previewed else "delivered without a preview"
-    note = f"{origin} -> {short(rollout.to)}: {aside}"
+    note = f"{origin} -> {short(rollout.to)}: {aside}{telling.running(rollout.instances)}"
     return Milestone(_occasion(rollout), Reason.ROLLOUT_STARTED, note, rollout.started_at)
 
 
@@ -111,5 +112,7 @@ def _ended(rollout: Rollout, outcome: Outcome, stable: RevisionRef | None) -> Mi
             note = f"{new} was refused"
         case _:
             assert_never(outcome)
+    fate = telling.became(rollout.instances)
+    note += f"; {fate}" if fate else ""
     good = outcome in (Outcome.PROMOTED, Outcome.SUPERSEDED)
     return Milestone(_occasion(rollout), outcome, note, at, warning=not good)

@@ -13,14 +13,22 @@ from belay.core.delivery import Delivery, preview_name
 from belay.core.evidence import proof
 from belay.core.evidence.probe import ProbePlan
 from belay.core.gates import delivery_of
+from belay.core.instances.account import untold
+from belay.core.instances.telling import named
 from belay.core.observed import Observed
 from belay.core.workloads import WorkloadView
 
 HEARTBEAT = timedelta(seconds=5)
 """How long a moving Workflow waits at most for an event that may have been lost."""
 
+_GRACE = timedelta(seconds=5)
+_UNTOLD = timedelta(seconds=1)
+"""Pauses that take no longer are no news."""
+
 _DOING = {
     Phase.PREVIEWING: "is tried in a preview pod; nothing live is touched",
+    Phase.PAUSING: "waits for running instances to pause",
+    Phase.RESUMING: "is through the gate, and paused instances are let go",
     Phase.DELIVERING: "is being delivered",
     Phase.VERIFYING: "is delivered and has its gate checks",
     Phase.OBSERVING: "is active and observed on real traffic",
@@ -45,6 +53,31 @@ def enter(rollout: Rollout, phase: Phase, now: datetime, limit: str | None, **mo
     deadline = now + delta(limit) if limit is not None else None
     times = {"phase": phase, "phase_started_at": now, "deadline": deadline}
     return rollout.model_copy(update={**times, **more})
+
+
+def patient(seen: Observed, rollout: Rollout) -> datetime | None:
+    """The deadline of a phase in which instances are waited for.
+
+    One that passed while nobody looked leaves a new process a few seconds.
+    """
+    if rollout.deadline is None or seen.looking_since is None:
+        return rollout.deadline
+    return max(rollout.deadline, seen.looking_since + _GRACE)
+
+
+def before_delivery(seen: Observed, now: datetime, rollout: Rollout, **more: Any) -> Rollout:
+    """The record at the phase that comes before anything live is touched, if there is one."""
+    limits = seen.spec.deadlines
+    if seen.spec.instances is not None and rollout.trigger is not Trigger.ADOPTION:
+        return enter(rollout, Phase.PAUSING, now, limits.pause, paused=True, **more)
+    return enter(rollout, Phase.DELIVERING, now, limits.deliver, delivered=True, **more)
+
+
+def letting_go(seen: Observed, now: datetime, rollout: Rollout, **more: Any) -> Rollout:
+    """The record at the beginning of Resuming."""
+    counts = untold(rollout.instances)
+    limit = seen.spec.deadlines.resume
+    return enter(rollout, Phase.RESUMING, now, limit, instances=counts, **more)
 
 
 def go(seen: Observed, now: datetime, rollout: Rollout, *actions: Action, **more: Any) -> Decision:
@@ -74,7 +107,7 @@ def stay(
 
 def _with(seen: Observed, now: datetime, rollout: Rollout, **more: Any) -> WorkflowStatus:
     base = seen.status.model_copy(update=more)
-    story = moving_story(seen, base, rollout)
+    story = moving_story(seen, now, base, rollout)
     return base.model_copy(
         update={
             "rollout": rollout,
@@ -85,12 +118,15 @@ def _with(seen: Observed, now: datetime, rollout: Rollout, **more: Any) -> Workf
     )
 
 
-def moving_story(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> Story:
+def moving_story(seen: Observed, now: datetime, status: WorkflowStatus, rollout: Rollout) -> Story:
     """What the conditions say of a rollout under way."""
     new = rollout.to.revision
-    if rollout.phase is Phase.REVERTING:
+    if rollout.going_back:
         reason = rollout.reason or Reason.PROGRESSING
         message = f"{new}: {rollout.message}. Going back to {_fallback(seen, status)}"
+    elif rollout.letting_go:
+        reason = rollout.reason or Reason.PROGRESSING
+        message = f"{new}: {rollout.message}. Paused instances are let go"
     else:
         reason = Reason.PROGRESSING
         message = f"{new} {_DOING.get(rollout.phase, 'is on its way')}"
@@ -98,7 +134,7 @@ def moving_story(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> St
             message = f"{new} was found running, and is proven where it runs: nothing is rolled"
         elif rollout.trigger is Trigger.DRIFT:
             message += f" again: {rollout.message}"
-    message = "; ".join([message, *_pauses(seen)])
+    message = "; ".join([message, *_pauses(seen), *_unpaused(seen, now, rollout)])
     stage = _STAGES.get(rollout.phase)
     if seen.lost_contact is not None and stage is not None and proof.unheard(seen, stage):
         reason = Reason.PROBING_SUSPENDED
@@ -109,7 +145,8 @@ def moving_story(seen: Observed, status: WorkflowStatus, rollout: Rollout) -> St
             f"by spec.suspend since {rollout.suspended_at:%H:%M:%S}; rollout {rollout.id} stands "
             f"at {rollout.phase}, its clock is stopped"
         )
-    through = rollout.activated_at is not None and rollout.phase is Phase.OBSERVING
+    open_ = rollout.phase in (Phase.OBSERVING, Phase.RESUMING) and rollout.ending is None
+    through = rollout.activated_at is not None and open_
     active = (
         Say("True", Reason.ACTIVATED, f"{new} is delivered and through the gate")
         if through
@@ -138,6 +175,19 @@ def _pauses(seen: Observed) -> list[str]:
     """Updates that wait for a person by their own strategy: Belay waits with them."""
     rolling = (w for w in seen.workloads if not w.in_place)
     return [f"{w.told} {w.completion.pause}" for w in rolling if w.completion.pause]
+
+
+def _unpaused(seen: Observed, now: datetime, rollout: Rollout) -> list[str]:
+    """Whom a pause waits for, once that takes a while."""
+    found = seen.instances
+    if found is None or rollout.phase is not Phase.PAUSING:
+        return []
+    if now - rollout.phase_started_at < _UNTOLD:
+        return []
+    left = (*found.to_pause, *found.pending, *found.contested)
+    if not left:
+        return []
+    return [f"{len(left)} of {len(found.running)} instances still run ({named(left)})"]
 
 
 def _fallback(seen: Observed, status: WorkflowStatus) -> str:

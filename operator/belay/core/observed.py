@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from belay.api.instance_kinds import SHIPPED, InstanceKind
 from belay.api.revision import WorkflowRevisionSpec
 from belay.api.status import Baseline, RevisionRef, WorkflowStatus
 from belay.api.words import Reason
 from belay.api.workflow import WorkflowSpec
 from belay.core.evidence.contact import LostContact
 from belay.core.evidence.probe import Tally
+from belay.core.instances.view import Instances
 from belay.core.keys import Key
 from belay.core.pods import Pod
 from belay.core.workloads import WorkloadView
@@ -127,6 +129,8 @@ class Observed:
     config_maps: Mapping[str, ConfigMapView] = field(default_factory=dict)
     """Delivered ConfigMaps by name."""
     preview: Pod | None = None
+    instances: Instances | None = None
+    """Running instances, where the pass needs them."""
     services: Mapping[str, ServiceView] = field(default_factory=dict)
     """By name of the check that asks them."""
     tallies: tuple[Tally, ...] = ()
@@ -144,5 +148,7 @@ class Observed:
     allowed_mounts: tuple[str, ...] = ("/etc/belay",)
     host_network_allowed: bool = False
     """The administrator lets checks ask pods on the host network."""
+    instance_kinds: tuple[InstanceKind, ...] = SHIPPED
+    """Kinds of instances that the administrator has configured."""
     allowed_kinds: frozenset[str] = frozenset()
     """Kinds of targets that the administrator allows besides the built-in ones, by their option."""

@@ -7,11 +7,15 @@ from belay.api.words import Phase, Trigger
 from belay.core.decide import under_way, wish_changed
 from belay.core.delivery import preview_name
 from belay.core.gates import delivery_of
+from belay.core.instances.view import Look
 from belay.core.moves import fallback, is_at
 from belay.core.observed import Observed, RevisionView
 from belay.core.rest import adoption, drift
 from belay.core.rest.settled import answered, idle
 from belay.core.rest.steady import steady
+
+_WITHOUT_PODS = (Phase.PREVIEWING, Phase.PAUSING, Phase.RESUMING)
+_LOOKS = {Phase.PAUSING: Look.WANTED, Phase.RESUMING: Look.HELD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Needs:
     """The access modes of the template's volume claims."""
     preview: str | None = None
     """Name of the preview pod."""
+    instances: Look = Look.NONE
+    """Which running instances."""
 
 
 def needs(seen: Observed) -> Needs:
@@ -41,9 +47,10 @@ def needs(seen: Observed) -> Needs:
             workloads=asked or compared,
             pods=asked,
             claims=gating,
+            instances=Look.WANTED if gating and seen.spec.instances else Look.NONE,
         )
     if rollout.suspended_at is not None:
-        return Needs()
+        return Needs(instances=Look.HELD if rollout.paused else Look.NONE)
     phase = rollout.phase
     preview = preview_name(seen.key.name, rollout.id) if phase is Phase.PREVIEWING else None
     if seen.spec.suspend:
@@ -52,9 +59,10 @@ def needs(seen: Observed) -> Needs:
     return Needs(
         revision=changed or phase is Phase.PREVIEWING,
         workloads=True,
-        pods=changed or phase is not Phase.PREVIEWING,
+        pods=changed or phase not in _WITHOUT_PODS,
         claims=changed,
         preview=preview,
+        instances=_LOOKS.get(phase, Look.NONE),
     )
 
 

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from belay.api.instance_kinds import SHIPPED, InstanceKind
 from belay.api.names import DEFAULT_MOUNT_PATH
 from belay.runtime.elector import LeaseTerms
 from belay.runtime.resync import ResyncSettings
@@ -70,6 +71,8 @@ class Config:
     denied."""
     target_kinds: tuple[str, ...] = ()
     """Kinds of targets besides the built-in ones, such as rollouts.argoproj.io."""
+    instance_kinds: tuple[InstanceKind, ...] = SHIPPED
+    """Kinds of running instances that can be paused."""
     drain_seconds: float = 10.0
     """How long passes in progress may take to end when the process is told to stop."""
 

@@ -25,7 +25,7 @@ from belay.shell.act import Senses, act
 from belay.shell.cluster import Object
 from belay.shell.errors import Conflict
 from belay.shell.garbage import Garbage
-from belay.shell.observe import Observer, Watched
+from belay.shell.observe import Allowed, Observer, Watched
 from belay.shell.recorder import Recorder
 from belay.shell.resources import WORKFLOWS, WORKLOADS
 from belay.shell.revisions import RevisionCache
@@ -78,9 +78,12 @@ class Reconciler:
             RevisionCache(),
             self._garbage,
             self._watched,
-            allowed_mounts=parts.config.mount_paths,
-            host_network_allowed=parts.config.allow_host_network,
-            allowed_kinds=frozenset(parts.config.target_kinds),
+            Allowed(
+                mounts=parts.config.mount_paths,
+                host_network=parts.config.allow_host_network,
+                kinds=frozenset(parts.config.target_kinds),
+                instance_kinds=parts.config.instance_kinds,
+            ),
         )
 
     async def reconcile(self, key: Key) -> float | None:

@@ -23,7 +23,10 @@ from belay.core.decision import (
     DeletePreview,
     DeleteRevision,
     EnsureConfigMap,
+    InstanceWrite,
     PatchTemplate,
+    PauseInstances,
+    ResumeInstances,
     TryDelivery,
     WritePointer,
     WriteTemplate,
@@ -48,6 +51,7 @@ from belay.shell.errors import (
     Unavailable,
     is_uid_mismatch,
 )
+from belay.shell.instances import write_all
 from belay.shell.resources import CONFIG_MAPS, PODS, REVISIONS, WORKLOADS, Resource
 from belay.shell.turn import Turn
 
@@ -93,13 +97,23 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
             return await _create_preview(turn, body)
         case DeletePreview(name, uid):
             await _gone(turn, PODS, name, uid=uid, grace=PREVIEW_GRACE)
-        case DeleteConfigMap(name, uid):
-            await _gone(turn, CONFIG_MAPS, name, uid=uid)
-        case DeleteRevision(name, uid):
-            await _gone(turn, REVISIONS, name, uid=uid)
+        case DeleteConfigMap(name, uid) | DeleteRevision(name, uid):
+            kind = CONFIG_MAPS if isinstance(action, DeleteConfigMap) else REVISIONS
+            await _gone(turn, kind, name, uid=uid)
+        case PauseInstances(writes) | ResumeInstances(writes):
+            return _instances_refused(await write_all(turn.cluster, writes))
         case _:
             assert_never(action)
     return None
+
+
+def _instances_refused(failed: list[tuple[InstanceWrite, ApiError]]) -> Refusal | None:
+    """What stands against some of many. What may pass by itself is raised."""
+    refusals = [refusal(error, write.target) for write, error in failed]
+    if not refusals:
+        return None
+    first, more = refusals[0], len(refusals) - 1
+    return Refusal(first.reason, first.message + (f" (and {more} more)" if more else ""))
 
 
 def _resource_of(body: dict[str, Any]) -> Resource:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from belay.api.instance_kinds import SHIPPED, InstanceKind
 from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY
 from belay.api.status import RevisionRef, WorkflowStatus
 from belay.api.workflow import Preview, WorkflowSpec, Workload
@@ -26,6 +27,7 @@ from belay.core.workloads import KINDS, WorkloadView
 from belay.core.workloads.pointer import pointer_name, watching
 from belay.core.workloads.raw import controller_of
 from belay.core.workloads.reading import mounted_container, read_workload
+from belay.shell import instances
 from belay.shell.checks.services import behind_service
 from belay.shell.cluster import Object
 from belay.shell.content import read_config_map
@@ -40,9 +42,8 @@ from belay.shell.resources import (
     WORKLOADS,
 )
 from belay.shell.revisions import RevisionCache
+from belay.shell.selectors import label_selector
 from belay.shell.turn import Turn
-
-SELECTOR_OPERATORS = {"In": "in", "NotIn": "notin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,17 @@ class Watched:
     looking_since: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What the administrator allows and has configured."""
+
+    mounts: tuple[str, ...]
+    host_network: bool = False
+    kinds: frozenset[str] = frozenset()
+    """Of targets, besides the built-in ones."""
+    instance_kinds: tuple[InstanceKind, ...] = SHIPPED
+
+
 Watching = Callable[[Key, WorkflowStatus], Watched]
 
 
@@ -68,17 +80,12 @@ class Observer:
         revisions: RevisionCache,
         garbage: Garbage,
         watching: Watching,
-        *,
-        allowed_mounts: tuple[str, ...],
-        host_network_allowed: bool = False,
-        allowed_kinds: frozenset[str] = frozenset(),
+        allowed: Allowed,
     ) -> None:
         self._revisions = revisions
         self._garbage = garbage
         self._watching = watching
-        self._allowed_mounts = allowed_mounts
-        self._host_network_allowed = host_network_allowed
-        self._allowed_kinds = allowed_kinds
+        self._allowed = allowed
 
     async def observe(self, turn: Turn) -> Observed | None:
         """One Workflow as it is now; None when it is gone or going.
@@ -96,12 +103,13 @@ class Observer:
             self._workloads(turn, seen, needs),
         )
         seen = replace(seen, revision=revision, preview=preview, workloads=workloads)
+        seen = replace(seen, instances=await instances.find(turn, seen, needs.instances))
         services = await self._services(turn, seen) if needs.pods else {}
         seen = replace(seen, services=services)
         wanted = reading.contents(seen)
-        found = await asyncio.gather(*(self._content(turn, ref) for ref in wanted))
-        seen = replace(seen, config_maps={view.name: view for view in found if view is not None})
-        missing = [ref for ref, view in zip(wanted, found, strict=True) if view is None]
+        maps = await asyncio.gather(*(self._content(turn, ref) for ref in wanted))
+        seen = replace(seen, config_maps={view.name: view for view in maps if view is not None})
+        missing = [ref for ref, view in zip(wanted, maps, strict=True) if view is None]
         source = reading.source(seen)
         if source in missing:
             seen = replace(seen, fallback=await self._revision(turn, source.revision))
@@ -128,9 +136,10 @@ class Observer:
             looking_since=watched.looking_since,
             dry_run=turn.dry_run,
             failure=turn.failure,
-            allowed_mounts=self._allowed_mounts,
-            host_network_allowed=self._host_network_allowed,
-            allowed_kinds=self._allowed_kinds,
+            allowed_mounts=self._allowed.mounts,
+            host_network_allowed=self._allowed.host_network,
+            allowed_kinds=self._allowed.kinds,
+            instance_kinds=self._allowed.instance_kinds,
         )
 
     async def _revision(
@@ -231,18 +240,6 @@ async def _single_claims(turn: Turn, workload: WorkloadView) -> tuple[str, ...]:
         for name, claim in zip(names, found, strict=True)
         if claim and "ReadWriteOncePod" in (claim["spec"].get("accessModes") or [])
     )
-
-
-def label_selector(selector: Object) -> str:
-    """A metav1.LabelSelector in the query's own language."""
-    parts = [f"{k}={v}" for k, v in (selector.get("matchLabels") or {}).items()]
-    for one in selector.get("matchExpressions") or []:
-        key, operator = one["key"], one["operator"]
-        if operator in SELECTOR_OPERATORS:
-            parts.append(f"{key} {SELECTOR_OPERATORS[operator]} ({','.join(one['values'])})")
-        else:
-            parts.append(key if operator == "Exists" else f"!{key}")
-    return ",".join(parts)
 
 
 def _is_owned(candidate: Object, owner: Object) -> bool:

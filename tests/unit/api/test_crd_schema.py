@@ -166,6 +166,15 @@ PART = {
             },
             id="a pattern goes where a rule says it in words",
         ),
+        pytest.param(
+            Annotated[dict[str, bool], Field(max_length=3)],
+            {
+                "type": "object",
+                "maxProperties": 3,
+                "additionalProperties": {"type": "boolean"},
+            },
+            id="map",
+        ),
     ],
 )
 def test_a_required_field_becomes(annotation: Any, expected: dict[str, Any]) -> None:
@@ -205,7 +214,9 @@ def test_an_optional_field_becomes(annotation: Any, default: Any, expected: dict
     [
         pytest.param(int | bool, ..., "a union of types; write one optional field per variant"),
         pytest.param(Loop, ..., "Loop contains itself"),
-        pytest.param(dict[str, str], ..., "Model.one: needs 'properties'"),
+        pytest.param(dict[str, str], ..., "Model.one{}: needs 'maxLength'"),
+        pytest.param(dict[str, bool], ..., "Model.one: needs 'maxProperties'"),
+        pytest.param(dict[str, Any], ..., "Model.one: needs 'properties'"),
         pytest.param(Any, ..., "Model.one: needs 'type'"),
         pytest.param(str, ..., "Model.one: needs 'maxLength'"),
         pytest.param(list[int], ..., "Model.one: needs 'x-kubernetes-list-type'"),

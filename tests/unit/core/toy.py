@@ -14,7 +14,14 @@ from typing import Any
 from tests.unit.core import world
 from tests.unit.core.world import KEY, NOW, UID, Raw, seconds
 
-from belay.api.names import ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION, MANAGER_DELIVERY, VOLUME
+from belay.api.instance_kinds import SHIPPED
+from belay.api.names import (
+    ANNOTATION_CONTENT_DIGEST,
+    ANNOTATION_REVISION,
+    LABEL_PAUSED_BY,
+    MANAGER_DELIVERY,
+    VOLUME,
+)
 from belay.api.status import Baseline, WorkflowStatus
 from belay.api.words import ConditionType, Phase, Verdict
 from belay.api.workflow import WorkflowSpec
@@ -30,11 +37,15 @@ from belay.core.decision import (
     DeletePreview,
     DeleteRevision,
     EnsureConfigMap,
+    InstanceWrite,
+    PauseInstances,
+    ResumeInstances,
     TryDelivery,
 )
 from belay.core.delivery import config_map_name
 from belay.core.evidence.contact import LostContact
 from belay.core.evidence.probe import Answer, Probe, ProbePlan, Sample, Tally, judge
+from belay.core.instances.view import Instances, Look, read_instance
 from belay.core.observed import (
     ConfigMapView,
     DamagedRevision,
@@ -90,6 +101,9 @@ class Toy:
         self.replica_sets: list[Raw] = []
         self.pods: list[Raw] = []
         self.preview: Raw | None = None
+        self.instances: list[Raw] = []
+        self.stubborn: set[str] = set()
+        """Names of instances whose pods do not end."""
         self.config_maps: dict[str, ConfigMapView] = {}
         self.refusals: dict[type, Refusal] = {}
         """What the server says to actions of a type; of TryDelivery, to the dry run."""
@@ -137,6 +151,29 @@ class Toy:
         raw = self.workloads[name]
         raw["spec"]["template"] = applied(raw["spec"]["template"], None)
         return self._touched(raw, "kubectl-rollout")
+
+    def starts(self, *names: str, kind: str = "Job", suspended: bool = False) -> "Toy":
+        """Somebody starts instances."""
+        for name in names:
+            self.instances.append(world.instance(kind, name, suspended=suspended))
+        return self
+
+    def resumes(self, name: str) -> "Toy":
+        """Somebody else lets an instance go on."""
+        for raw in self.instances:
+            if raw["metadata"]["name"] == name:
+                raw["spec"]["suspend"] = False
+        return self
+
+    @property
+    def held(self) -> list[str]:
+        """Names of instances that carry our label."""
+        labelled = (r["metadata"] for r in self.instances if r["metadata"].get("labels"))
+        return [m["name"] for m in labelled if LABEL_PAUSED_BY in m["labels"]]
+
+    @property
+    def suspended(self) -> list[str]:
+        return [r["metadata"]["name"] for r in self.instances if r["spec"]["suspend"]]
 
     def lose_contact(self) -> "Toy":
         """Half of all Workflows fall silent together."""
@@ -255,6 +292,7 @@ class Toy:
             revision=self.revisions.get(self.spec.active_revision) if needs.revision else None,
             preview=self._read_preview() if needs.preview else None,
             workloads=self._views(needs.pods) if needs.workloads else (),
+            instances=self._instances(needs.instances),
         )
         names = [config_map_name(KEY.name, r.content_digest) for r in reading.contents(seen)]
         found = {n: self.config_maps[n] for n in names if n in self.config_maps}
@@ -313,13 +351,51 @@ class Toy:
                 self.preview = None
             case ApplyTemplate(body):
                 self._apply(body)
+            case PauseInstances(writes) | ResumeInstances(writes):
+                self._own(writes)
+            case _:
+                self._delete(action)
+        return None
+
+    def _delete(self, action: Action) -> None:
+        match action:
             case DeletePod(_, uid):
                 self.pods = [p for p in self.pods if p["metadata"]["uid"] != uid]
             case DeleteConfigMap(name):
                 self.config_maps.pop(name, None)
             case DeleteRevision(name):
                 self.revisions.pop(name.removeprefix(f"{KEY.name}-"), None)
-        return None
+
+    def _own(self, writes: tuple[InstanceWrite, ...]) -> None:
+        for write in writes:
+            self._own_one(write)
+
+    def _own_one(self, write: InstanceWrite) -> None:
+        """Server-side apply of our label and the one field."""
+        uid = write.body["metadata"]["uid"]
+        for raw in self.instances:
+            if raw["metadata"]["uid"] == uid:
+                ours = LABEL_PAUSED_BY in (raw["metadata"].get("labels") or {})
+                raw["metadata"]["labels"] = write.body["metadata"].get("labels", {})
+                if "spec" in write.body:
+                    raw["spec"] |= write.body["spec"]
+                elif ours:
+                    raw["spec"]["suspend"] = False
+
+    def _instances(self, look: Look) -> Instances | None:
+        if look is Look.NONE:
+            return None
+        rollout = under_way_id(self.status)
+        wanted = self.spec.instances
+        views = []
+        for raw in self.instances:
+            kind = next(k for k in SHIPPED if k.kind == raw["kind"])
+            entries = wanted.resources if wanted is not None else ()
+            entry = next((e for e in entries if e.kind == raw["kind"]), None)
+            views.append(read_instance(kind, raw, entry, self.stubborn))
+        if look is Look.HELD or wanted is None:
+            views = [v for v in views if v.holder == UID]
+        return Instances(UID, rollout, tuple(views))
 
     def _ensure_config_map(self, body: Raw) -> None:
         metadata = body["metadata"]
@@ -443,6 +519,11 @@ class Toy:
         self.plan = plan
         asked = {(p.check.name, p.pod_uid): p for p in plan.probes} if plan else {}
         self.tallies = {at: self.tallies.get(at) or _blank(probe) for at, probe in asked.items()}
+
+
+def under_way_id(status: WorkflowStatus) -> str:
+    rollout = status.rollout
+    return rollout.id if rollout is not None and rollout.outcome is None else ""
 
 
 def applied(shape: Raw, ours: Raw | None) -> Raw:

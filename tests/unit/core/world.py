@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from belay.api.check import Check, HttpCheck
+from belay.api.instances import InstanceResource, Instances, LabelSelector, Policy
 from belay.api.revision import Format, WorkflowRevisionSpec
 from belay.api.status import Condition, RevisionRef, WorkflowStatus
-from belay.api.words import ConditionType, Stage, Verdict
+from belay.api.words import ConditionType, Reason, Stage, Verdict
 from belay.api.workflow import Target, TargetKind, Verification, WorkflowSpec, Workload
 from belay.core.evidence.probe import Answer, Sample, Tally
 from belay.core.keys import Key
-from belay.core.observed import Observed, RevisionView
+from belay.core.observed import Observed, Refusal, RevisionView
 from belay.core.workloads import WorkloadView
 from belay.core.workloads.reading import read_workload
 
@@ -158,6 +159,32 @@ def pod(
             **status,
         },
     }
+
+
+def refusal(reason: Reason, message: str) -> Refusal:
+    return Refusal(reason, message)
+
+
+def instance(kind: str, name: str, *, suspended: bool = False) -> Raw:
+    """A Job or CronJob; a Job's controller has said that it stands still."""
+    state = {"type": "Suspended", "status": "True"}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": kind,
+        "metadata": {"name": name, "uid": f"uid-of-{kind}-{name}"},
+        "spec": {"suspend": suspended},
+        "status": {"conditions": [state]},
+    }
+
+
+def instances(policy: Policy | None = Policy.PAUSE, **more: Any) -> Instances:
+    """All Jobs, with this policy, and all CronJobs."""
+    every = LabelSelector(match_labels={"app": "triage"})
+    of_kinds = [
+        InstanceResource(kind="Job", selector=every, policy=policy),
+        InstanceResource(kind="CronJob", selector=every),
+    ]
+    return Instances(resources=of_kinds, **more)
 
 
 def view(raw: Raw | None = None, *, found: bool = True, **workload: Any) -> WorkloadView:

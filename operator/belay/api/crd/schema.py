@@ -48,10 +48,12 @@ _ORDER: Final = (
     _INT_OR_STRING,
     _RULES,
     "items",
+    "maxProperties",
     "required",
     "properties",
+    "additionalProperties",
 )
-_DROPPED: Final = {"title", "additionalProperties", _ENUM}
+_DROPPED: Final = {"title", "propertyNames", _ENUM}
 _BOUNDED_TEXT: Final = {"maxLength", "enum", "format"}
 
 
@@ -122,6 +124,12 @@ class _Inliner:
                 name: self._field(field, f"{path}.{name}", within)
                 for name, field in raw["properties"].items()
             }
+        if isinstance(raw.get("additionalProperties"), dict):
+            raw["additionalProperties"] = self.node(
+                raw["additionalProperties"], f"{path}{{}}", within
+            )
+        else:
+            raw.pop("additionalProperties", None)
         if "items" in raw:
             raw["items"] = self.node(raw["items"], f"{path}[]", within)
         if raw.get("type") == "integer":
@@ -191,13 +199,19 @@ def _demand_bounds(raw: Schema, path: str) -> None:
         case "string":
             needed = [] if _BOUNDED_TEXT & raw.keys() else ["maxLength"]
         case "object":
-            needed = [] if "properties" in raw else ["properties"]
+            needed = [] if "properties" in raw else _lacking(raw)
         case None if _INT_OR_STRING not in raw:
             needed = ["type"]
         case _:
             needed = []
     for key in needed:
         raise SchemaError(f"{path}: needs {key!r}")
+
+
+def _lacking(map_: Schema) -> Iterable[str]:
+    if "additionalProperties" not in map_:
+        return ["properties"]
+    return [] if "maxProperties" in map_ else ["maxProperties"]
 
 
 def _shorten_default(raw: Schema, path: str) -> None:

@@ -58,7 +58,7 @@ def observing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 
 
 def activate(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
-    """Through the gate: `active` moves, in the write that begins the observation."""
+    """Through the gate: `active` moves, in the write that ends it."""
     pods = {(w.kind.kind, w.name): w.pods for w in seen.workloads}
     targets = [
         t.model_copy(
@@ -66,16 +66,24 @@ def activate(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         )
         for t in rollout.targets
     ]
-    record = moves.enter(
-        rollout,
-        Phase.OBSERVING,
-        now,
-        seen.spec.verification.window,
-        activated_at=now,
-        targets=targets,
-        evidence=proof.evidence(seen, moves.session(rollout)) or rollout.evidence,
+    record = rollout.model_copy(
+        update={
+            "activated_at": now,
+            "targets": targets,
+            "evidence": proof.evidence(seen, moves.session(rollout)) or rollout.evidence,
+        }
     )
-    if not seconds(seen.spec.verification.window) or only_found(seen.spec, record):
+    if rollout.paused:
+        record = moves.letting_go(seen, now, record)
+        return moves.go(seen, now, record, active=rollout.to, active_revision=rollout.to.revision)
+    return begin_window(seen, now, record)
+
+
+def begin_window(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    """Real traffic from now on; without a window, the gate was all the proof."""
+    window = seen.spec.verification.window
+    record = moves.enter(rollout, Phase.OBSERVING, now, window)
+    if not seconds(window) or only_found(seen.spec, record):
         return promote(seen, now, record)
     return moves.go(seen, now, record, active=rollout.to, active_revision=rollout.to.revision)
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from belay.api.duration import seconds, spoken
 from belay.api.status import Rollout
-from belay.api.words import Phase, Reason, Stage
+from belay.api.words import Reason, Stage
 from belay.api.workflow import OnInconclusive
 from belay.core import ending, moves
 from belay.core.decision import CreatePreview, Decision
@@ -57,14 +57,8 @@ def _make(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 
 
 def _deliver(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
-    record = moves.enter(
-        rollout,
-        Phase.DELIVERING,
-        now,
-        seen.spec.deadlines.deliver,
-        delivered=True,
-        evidence=proof.evidence(seen, moves.session(rollout)),
-    )
+    evidence = proof.evidence(seen, moves.session(rollout))
+    record = moves.before_delivery(seen, now, rollout, evidence=evidence)
     return moves.go(seen, now, record, *moves.preview_gone(seen, rollout))
 
 

@@ -1,0 +1,172 @@
+"""Running instances of a workflow: which to pause while a revision changes under them."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from belay.api.model import ATOMIC, SET, ApiModel, cel, list_map, validations
+
+LabelValue = Annotated[str, Field(max_length=63)]
+LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
+KindName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+
+
+class Policy(StrEnum):
+    """What becomes of an instance while the revision changes."""
+
+    PIN = "Pin"
+    """It is counted and goes on, with what it began with."""
+    PAUSE = "Pause"
+    """It is paused before the delivery, and goes on after the gate. Of a Job this ends the pods:
+    what it did since its last checkpoint is lost.
+    """
+
+
+class Afterwards(StrEnum):
+    """What becomes of a paused instance once the new revision is through the gate."""
+
+    RESUME = "Resume"
+    """It goes on."""
+    CANCEL = "Cancel"
+    """It is ended, as its kind ends one."""
+
+
+class OnPauseTimeout(StrEnum):
+    """What to do when instances do not pause in time."""
+
+    WAIT = "Wait"
+    """Go on waiting, visibly."""
+    PROCEED = "Proceed"
+    """Deliver, and count those that did not pause."""
+    ABORT = "Abort"
+    """End the rollout before anything is delivered, and resume all."""
+
+
+class AfterRevert(StrEnum):
+    """What becomes of instances that ran on the revision that failed under real traffic."""
+
+    RESTART = "Restart"
+    """They are paused for the way back, and go on after it."""
+    CANCEL = "Cancel"
+    """They are paused for the way back, and ended after it where their kind can be."""
+    PIN = "Pin"
+    """They are not paused for the way back."""
+
+
+class Operator(StrEnum):
+    """How a label is compared."""
+
+    IN = "In"
+    """Its value is one of these."""
+    NOT_IN = "NotIn"
+    """Its value is none of these."""
+    EXISTS = "Exists"
+    """It is there."""
+    DOES_NOT_EXIST = "DoesNotExist"
+    """It is not there."""
+
+
+class LabelRequirement(ApiModel):
+    """One requirement, as in metav1.LabelSelectorRequirement."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+                "In and NotIn need values; Exists and DoesNotExist have none",
+            )
+        )
+    )
+
+    key: LabelKey
+    """Key of the label."""
+    operator: Operator
+    """How it is compared."""
+    values: Annotated[list[LabelValue], Field(max_length=32, json_schema_extra=SET)] = []
+    """Values for In and NotIn."""
+
+
+class LabelSelector(ApiModel):
+    """Which objects are meant, by their labels. All requirements must hold."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "(has(self.matchLabels) && size(self.matchLabels) > 0) || "
+                "(has(self.matchExpressions) && size(self.matchExpressions) > 0)",
+                "name a label: an empty selector would mean all objects of the namespace",
+            )
+        )
+    )
+
+    match_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=16)] = {}
+    """Labels with these values."""
+    match_expressions: Annotated[
+        list[LabelRequirement], Field(max_length=16, json_schema_extra=ATOMIC)
+    ] = []
+    """Further requirements."""
+
+    def plain(self) -> dict[str, Any]:
+        """As metav1.LabelSelector."""
+        return self.to_api()
+
+
+class InstanceResource(ApiModel):
+    """Instances of one kind, in the namespace of the Workflow."""
+
+    kind: KindName
+    """Kind of the instances, such as Job or CronJob; which kinds there are is the administrator's
+    configuration.
+    """
+    group: Annotated[str, Field(max_length=253)] | None = None
+    """API group of the kind, where several have it, such as argoproj.io."""
+    selector: LabelSelector
+    """Which objects are instances of this workflow."""
+    policy: Policy | None = None
+    """What becomes of them while the revision changes. By default that of the kind: Pin for a Job,
+    Pause for a CronJob, which makes new ones.
+    """
+    afterwards: Afterwards = Afterwards.RESUME
+    """What becomes of those that were paused, after the gate."""
+
+
+class Instances(ApiModel):
+    """What to pause while a revision changes."""
+
+    resources: Annotated[
+        list[InstanceResource],
+        Field(min_length=1, max_length=8, json_schema_extra=list_map("kind")),
+    ]
+    """Kinds of instances, each with a selector."""
+    on_pause_timeout: OnPauseTimeout = OnPauseTimeout.ABORT
+    """What to do when instances do not pause within deadlines.pause, or when somebody else resumes
+    them again and again.
+    """
+    after_revert: AfterRevert = AfterRevert.RESTART
+    """What becomes of instances that were resumed on a revision that failed afterwards."""
+
+
+class InstanceCounts(ApiModel):
+    """How many instances there were, and what became of them."""
+
+    found: int = 0
+    """Not finished when the rollout paused."""
+    pinned: int = 0
+    """Left running, by policy."""
+    already_suspended: int = 0
+    """Suspended by somebody else, and left alone."""
+    paused: int = 0
+    """Paused for this rollout."""
+    not_paused: int = 0
+    """Not paused in time, and passed over by onPauseTimeout: Proceed."""
+    contested: int = 0
+    """Resumed by somebody else again after Belay had paused them twice."""
+    resumed: int = 0
+    """Let go on."""
+    restarted: int = 0
+    """Let go on with new pods: of a kind whose pause ends its pods."""
+    cancelled: int = 0
+    """Ended, by policy."""
+    not_resumed: int = 0
+    """Still paused when the time for it was over; Belay goes on trying."""

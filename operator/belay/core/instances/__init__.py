@@ -1,0 +1,1 @@
+"""Running instances: what is known of them, and what pausing and letting go write."""

@@ -1,0 +1,91 @@
+"""Pausing: running instances stand still before anything is delivered, or before the way back."""
+
+from datetime import datetime, timedelta
+
+from belay.api.duration import spoken
+from belay.api.instances import OnPauseTimeout
+from belay.api.status import Rollout
+from belay.api.words import Phase, Reason
+from belay.core import ending, moves
+from belay.core.decision import Decision, PauseInstances
+from belay.core.evidence.proof import Fault, Why
+from belay.core.instances import account, telling, writes
+from belay.core.instances.view import Instances
+from belay.core.observed import Observed
+from belay.core.phases.content import refused
+from belay.core.phases.live import lost_target
+
+_SOON, _LATER = timedelta(seconds=0.5), timedelta(seconds=2)
+
+
+def pausing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    found = seen.instances
+    why = lost_target(seen, rollout)
+    if why is None and seen.failure is not None:
+        why = refused(seen.failure)
+    if why is not None:
+        if rollout.ending is not None:
+            return _on(seen, now, rollout, found)
+        return ending.unproven(seen, now, rollout, why)
+    if found is None or not (found.to_pause or found.pending or found.contested):
+        return _on(seen, now, rollout, found)
+    until = moves.patient(seen, rollout)
+    late = until is not None and now >= until
+    stuck = bool(found.contested) and not found.pending and not found.to_pause
+    if late or stuck:
+        return _late(seen, now, rollout, found)
+    return _ask(seen, now, rollout, found, until)
+
+
+def _ask(
+    seen: Observed, now: datetime, rollout: Rollout, found: Instances, until: datetime | None
+) -> Decision:
+    todo = writes.pausing(found, seen.key.namespace)
+    if todo:
+        return moves.stay(seen, now, rollout, PauseInstances(todo), until=until, again=True)
+    took = now - rollout.phase_started_at
+    look = now + min(max(took / 4, _SOON), _LATER)
+    return moves.stay(seen, now, rollout, until=look if until is None else min(look, until))
+
+
+def _late(seen: Observed, now: datetime, rollout: Rollout, found: Instances) -> Decision:
+    if rollout.ending is not None or seen.spec.instances is None:
+        return _on(seen, now, rollout, found)
+    match seen.spec.instances.on_pause_timeout:
+        case OnPauseTimeout.PROCEED:
+            return _on(seen, now, rollout, found)
+        case OnPauseTimeout.WAIT:
+            return _ask(seen, now, rollout, found, None)
+        case OnPauseTimeout.ABORT:
+            why = _why(now, rollout, found)
+            return ending.unproven(seen, now, _counted(rollout, found), why)
+
+
+def _why(now: datetime, rollout: Rollout, found: Instances) -> Why:
+    took = spoken(now - rollout.phase_started_at)
+    if found.contested:
+        message = (
+            f"somebody resumes {telling.named(found.contested)} again and again: let whoever "
+            "applies it leave that field alone"
+        )
+        return Why(Fault.ENVIRONMENT, Reason.PAUSE_CONTESTED, message)
+    left = (*found.pending, *found.to_pause)
+    message = f"{len(left)} of {len(found.running)} instances did not pause within {took}"
+    message += f" ({telling.named(left)})"
+    return Why(Fault.ENVIRONMENT, Reason.PAUSE_TIMEOUT, message)
+
+
+def _on(seen: Observed, now: datetime, rollout: Rollout, found: Instances | None) -> Decision:
+    """All stand still that should, or it is time to go on without."""
+    if found is not None:
+        rollout = _counted(rollout, found).model_copy(update={"paused": bool(found.held)})
+    limits = seen.spec.deadlines
+    if rollout.ending is not None:
+        return moves.go(seen, now, moves.enter(rollout, Phase.REVERTING, now, limits.revert))
+    record = moves.enter(rollout, Phase.DELIVERING, now, limits.deliver, delivered=True)
+    return moves.go(seen, now, record)
+
+
+def _counted(rollout: Rollout, found: Instances) -> Rollout:
+    counts = account.paused(found, rollout.instances)
+    return rollout.model_copy(update={"instances": counts})

@@ -1,0 +1,42 @@
+"""Resuming: what was paused goes on, after the gate and on every way out."""
+
+from datetime import datetime
+
+from belay.api.status import Rollout
+from belay.core import ending, moves
+from belay.core.decision import Decision, ResumeInstances
+from belay.core.instances import account, writes
+from belay.core.instances.view import InstanceView
+from belay.core.observed import Observed
+from belay.core.phases.observing import begin_window
+
+
+def resuming(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    held = _held(seen)
+    until = moves.patient(seen, rollout)
+    if held and (until is None or now < until):
+        return let_go(seen, now, rollout)
+    record = rollout.model_copy(
+        update={"paused": False, "instances": account.left(held, rollout.instances)}
+    )
+    if record.ending is not None:
+        return ending.end(seen, now, record, record.ending)
+    return begin_window(seen, now, record)
+
+
+def let_go(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    """The account first, then one write for each that is held; after a refusal, in a while."""
+    held = _held(seen)
+    ended = account.to_cancel(seen, rollout, held)
+    if not account.is_told(rollout.instances):
+        counts = account.let_go(held, ended, rollout.instances)
+        return moves.go(seen, now, rollout.model_copy(update={"instances": counts}))
+    until = moves.patient(seen, rollout)
+    if seen.failure is not None:
+        return moves.stay(seen, now, rollout, until=until)
+    action = ResumeInstances(writes.letting_go(held, ended, seen.key.namespace))
+    return moves.stay(seen, now, rollout, action, until=until, again=True)
+
+
+def _held(seen: Observed) -> tuple[InstanceView, ...]:
+    return seen.instances.held if seen.instances is not None else ()

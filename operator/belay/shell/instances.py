@@ -1,0 +1,142 @@
+"""Running instances: reading them, and the writes that pause them and let them go."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from belay.api.instance_kinds import InstanceKind
+from belay.api.instances import InstanceResource
+from belay.api.names import LABEL_PAUSED_BY, MANAGER_PAUSE
+from belay.core.decision import InstanceWrite
+from belay.core.instances.kinds import kind_of
+from belay.core.instances.view import Instances, InstanceView, Look, at, is_finished, read_instance
+from belay.core.observed import Observed
+from belay.shell.cluster import Cluster, Object
+from belay.shell.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, is_uid_mismatch
+from belay.shell.resources import PODS, Resource
+from belay.shell.selectors import label_selector
+from belay.shell.turn import Turn
+
+AT_ONCE: Final = 16
+"""Writes to instances that are under way together."""
+_ALIVE: Final = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Objects to list: those that the user selects, or those that are ours already."""
+
+    kind: InstanceKind
+    labels: str
+    wanted: InstanceResource | None = None
+
+
+def resource_of(kind: InstanceKind) -> Resource:
+    return Resource(kind.group, kind.version, kind.resource, kind.kind)
+
+
+async def find(turn: Turn, seen: Observed, look: Look) -> Instances | None:
+    """The instances that this pass needs; None where it needs none."""
+    if look is Look.NONE:
+        return None
+    asked = list(_asked(seen, look))
+    answers = await asyncio.gather(*(_listed(turn, one) for one in asked))
+    problems = tuple(a for a in answers if isinstance(a, str))
+    raws: dict[str, tuple[_Asked, Object]] = {}
+    for one, answer in zip(asked, answers, strict=True):
+        for raw in () if isinstance(answer, str) else answer:
+            raws.setdefault(raw["metadata"]["uid"], (one, raw))
+    active = await _active(turn, seen, [(a.kind, raw) for a, raw in raws.values()])
+    rollout = seen.status.rollout
+    return Instances(
+        owner=seen.uid,
+        rollout=rollout.id if rollout is not None and rollout.outcome is None else "",
+        resources=tuple(_read(one, raw, active) for one, raw in raws.values()),
+        problems=problems if look is Look.WANTED else (),
+    )
+
+
+def _read(one: _Asked, raw: Object, active: dict[str, set[str]]) -> InstanceView:
+    pods = active.get(one.kind.pod_label or "", set())
+    return read_instance(one.kind, raw, one.wanted, pods)
+
+
+def _asked(seen: Observed, look: Look) -> Iterable[_Asked]:
+    """What is selected comes first: of what is found twice, the policy is told there."""
+    if look is Look.WANTED and seen.spec.instances is not None:
+        for wanted in seen.spec.instances.resources:
+            kind = kind_of(seen.instance_kinds, wanted)
+            if kind is not None:
+                yield _Asked(kind, label_selector(wanted.selector.plain()), wanted)
+    ours = f"{LABEL_PAUSED_BY}={seen.uid}"
+    rollout = seen.status.rollout
+    if look is Look.HELD or (rollout is not None and rollout.paused):
+        for kind in seen.instance_kinds:
+            yield _Asked(kind, ours, _named(seen, kind))
+
+
+def _named(seen: Observed, kind: InstanceKind) -> InstanceResource | None:
+    wanted = seen.spec.instances.resources if seen.spec.instances else ()
+    return next((w for w in wanted if kind_of(seen.instance_kinds, w) == kind), None)
+
+
+async def _listed(turn: Turn, one: _Asked) -> list[Object] | str:
+    try:
+        return await turn.cluster.list(resource_of(one.kind), turn.key.namespace, labels=one.labels)
+    except NotFound:
+        problem = f"there is no {one.kind.resource}.{one.kind.group} in this cluster"
+    except Forbidden as error:
+        problem = error.message
+    return f"spec.instances: {one.kind.kind}: {problem}"[:1024]
+
+
+async def _active(
+    turn: Turn, seen: Observed, found: list[tuple[InstanceKind, Object]]
+) -> dict[str, set[str]]:
+    """Instances that still have pods, by the label that names them there."""
+    labels = {
+        kind.pod_label
+        for kind, raw in found
+        if kind.pod_label is not None
+        and at(raw, kind.path) == kind.paused_value
+        and not is_finished(kind, raw)
+        and (raw["metadata"].get("labels") or {}).get(LABEL_PAUSED_BY) == seen.uid
+    }
+    pods = await asyncio.gather(
+        *(
+            turn.cluster.list(PODS, turn.key.namespace, labels=label, fields=_ALIVE)
+            for label in labels
+        )
+    )
+    return {
+        label: {p["metadata"]["labels"][label] for p in of_one}
+        for label, of_one in zip(labels, pods, strict=True)
+    }
+
+
+async def write_all(
+    cluster: Cluster, writes: Iterable[InstanceWrite]
+) -> list[tuple[InstanceWrite, ApiError]]:
+    """All writes, a few at once; those that failed. One whose instance is gone is done."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(write: InstanceWrite) -> tuple[InstanceWrite, ApiError] | None:
+        async with slots:
+            try:
+                await cluster.apply(
+                    resource_of(write.kind), write.body, manager=MANAGER_PAUSE, force=True
+                )
+            except ApiError as error:
+                return None if _is_gone(error) else (write, error)
+        return None
+
+    answers = await asyncio.gather(*(one(write) for write in writes))
+    return [a for a in answers if a is not None]
+
+
+def _is_gone(error: ApiError) -> bool:
+    """An apply with a uid finds its very object, or says that there is none or another."""
+    if isinstance(error, NotFound | Conflict):
+        return True
+    return isinstance(error, Invalid) and is_uid_mismatch(error)
