@@ -17,7 +17,7 @@ from tests.harness.workbench_operator import USER
 
 from belay.core.delivery import config_map_name
 from belay.runtime.kopf_source import KopfSource
-from belay.shell.resources import CLAIMS, CONFIG_MAPS, CRON_JOBS, REVISIONS, SERVICES
+from belay.shell.resources import CLAIMS, CONFIG_MAPS, CRON_JOBS, JOBS, REVISIONS, SERVICES
 
 Right = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
@@ -78,7 +78,9 @@ async def tour(bench: Bench, begin: Begin) -> None:
     beside |= {"period": "1s", "successThreshold": 2}
     await bench.apply(CRON_JOBS, manifests.cron_job("pass"))
     await bench.revise("old", note="old", labels={"belay.dev/managed": "true"})
-    flow = await begin(checks=[ANSWERS, behind, beside], revisionHistoryLimit=0)
+    flow = await begin(
+        checks=[ANSWERS, behind, beside], revisionHistoryLimit=0, instances=await runs(bench)
+    )
     await bench.revise("v2", note="second")
     await flow.wish("v2")
     await flow.at("Promoted")
@@ -94,6 +96,17 @@ async def tour(bench: Bench, begin: Begin) -> None:
     await flow.wish("v2")
     await flow.at("Promoted")
     await gone(bench, CONFIG_MAPS, config_map_name(flow.name, tried))
+
+
+async def runs(bench: Bench) -> dict[str, Any]:
+    """One run of the workflow and a schedule for more; both are paused."""
+    labels = {"run-of": "wf"}
+    await bench.apply(JOBS, manifests.job("run", labels=labels))
+    await bench.apply(
+        CRON_JOBS, manifests.cron_job("pass", "nightly", labels=labels, suspend=False)
+    )
+    wanted = {"selector": {"matchLabels": labels}, "policy": "Pause"}
+    return {"resources": [{"kind": "Job", **wanted}, {"kind": "CronJob", **wanted}]}
 
 
 async def waits_for_a_mount(bench: Bench) -> None:

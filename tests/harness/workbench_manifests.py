@@ -167,8 +167,30 @@ def service(name: str = "app") -> Object:
     return {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": ports}}
 
 
-def cron_job(program: str, name: str = "probe", flow: str = "wf") -> Object:
-    """A suspended CronJob that consents: the template of checks by Job. `program` is Python."""
+def cron_job(
+    program: str,
+    name: str = "probe",
+    flow: str = "wf",
+    *,
+    labels: Object | None = None,
+    suspend: bool = True,
+) -> Object:
+    """A CronJob that consents: the template of checks by Job. `program` is Python."""
+    metadata = {"name": name, "annotations": {"belay.dev/workflow": flow}, "labels": labels or {}}
+    spec: Object = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": _job_spec(program)}}
+    return {"metadata": metadata, "spec": {**spec, **({"suspend": True} if suspend else {})}}
+
+
+def job(
+    name: str, *, labels: Object | None = None, suspend: bool | None = None, seconds: float = 3600
+) -> Object:
+    """A Job whose pod works for so long."""
+    program = f"import signal, time; signal.signal(15, lambda *_: exit(0)); time.sleep({seconds})"
+    spec = _job_spec(program) | ({} if suspend is None else {"suspend": suspend})
+    return {"metadata": {"name": name, "labels": labels or {}}, "spec": spec}
+
+
+def _job_spec(program: str) -> Object:
     container: Object = {
         "name": "ask",
         "image": images.base().name,
@@ -182,11 +204,4 @@ def cron_job(program: str, name: str = "probe", flow: str = "wf") -> Object:
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     pod = {"restartPolicy": "Never", "securityContext": user, "containers": [container]}
-    return {
-        "metadata": {"name": name, "annotations": {"belay.dev/workflow": flow}},
-        "spec": {
-            "schedule": "0 0 1 1 *",
-            "suspend": True,
-            "jobTemplate": {"spec": {"template": {"spec": pod}}},
-        },
-    }
+    return {"template": {"spec": pod}}

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from typing_extensions import override
 
 from belay import __version__
+from belay.cli.instances import release
 from belay.cli.snapshot import snapshot
 
 
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(snapshot)
+app.command()(release)
 
 
 @app.command()

@@ -2,11 +2,13 @@
 
 import asyncio
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from belay.api.names import DEFAULT_MOUNT_PATH
+from belay.cli.instances import read_kinds
 from belay.core.workloads import OPTIONS
 from belay.runtime import app as operator
 from belay.runtime.assembly import make_reconciler
@@ -115,6 +117,12 @@ def run(  # noqa: PLR0913, PLR0917
                      help="Kind of target to allow besides those of apps/v1; may be given several "
                      f"times. Known: {', '.join(sorted(OPTIONS))}."),
     ] = None,
+    instance_kinds: Annotated[
+        Path | None,
+        typer.Option(envvar="BELAY_INSTANCE_KINDS",
+                     help="YAML file of kinds of running instances that can be paused, besides Job "
+                     "and CronJob."),
+    ] = None,
 ) -> None:  # fmt: skip
     """Run the operator until SIGTERM."""
     set_up(log_format, log_level)
@@ -138,5 +146,6 @@ def run(  # noqa: PLR0913, PLR0917
         allow_host_network=allow_host_network,
         pod_networks=tuple(pod_network or ()),
         target_kinds=tuple(target_kind or ()),
+        instance_kinds=read_kinds(instance_kinds),
     )
     raise typer.Exit(asyncio.run(operator.run(config, make_reconciler)))

@@ -16,6 +16,7 @@ from belay.runtime.metrics import Metrics
 from belay.runtime.queue import Priority, WorkQueue
 from belay.runtime.resync import Resync, SourceDead
 from belay.runtime.revisions import Revisions
+from belay.runtime.sweeper import Sweeper
 from belay.runtime.targets import Targets
 from belay.runtime.workers import Workers
 from belay.shell.checks.egress import Guard
@@ -44,6 +45,8 @@ class Parts:
     metrics: Metrics
     queue: WorkQueue
     guard: Guard
+    names_instances: Callable[[], None] = lambda: None
+    """Called where a Workflow names instances."""
 
 
 MakeReconciler = Callable[[Parts], Reconciles]
@@ -74,8 +77,18 @@ class Leader:
         self._resync = Resync(cluster, queue, self._deliveries, config.scopes, config.resync)
         self._revisions = Revisions(cluster, config.scopes, queue.add)
         self._targets = Targets(cluster, lambda key: queue.add(key, self._reconciler.urgency(key)))
+        self._sweeper = Sweeper(cluster, config.instance_kinds, config.scopes, config.resync.period)
         self._reconciler = make_reconciler(
-            Parts(cluster, config, self._revisions, self._targets, metrics, queue, guard)
+            Parts(
+                cluster,
+                config,
+                self._revisions,
+                self._targets,
+                metrics,
+                queue,
+                guard,
+                self._sweeper.needed,
+            )
         )
         self._machinery = MachineryWatch(
             cluster, guard, [cluster.host, os.environ.get("KUBERNETES_SERVICE_HOST", "")]
@@ -102,6 +115,7 @@ class Leader:
             "the watch of revisions": self._revisions.run(),
             "the watch of targets": self._targets.run(),
             "the list of nodes": self._machinery.run(),
+            "the search for paused instances": self._sweeper.run(),
             "the event source": self._follow_source(),
             "the periodic list": self._resync.run(self._start_source),
         }

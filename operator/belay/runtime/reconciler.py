@@ -176,6 +176,8 @@ class Reconciler:
         """What the metrics and the events of this process do not know yet."""
         self._parts.metrics.state.put(seen.key, seen.spec.active_revision, seen.status)
         rollout = seen.status.rollout
+        if seen.spec.instances is not None:
+            self._parts.names_instances()
         if rollout is None:
             return
         if rollout.ended_at is None or self._now() - rollout.ended_at < STILL_NEWS:

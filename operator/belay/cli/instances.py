@@ -1,0 +1,98 @@
+"""`belay release`: let go of what Belay has paused; and reading the administrator's kinds."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from belay.api.instance_kinds import SHIPPED, InstanceKind
+from belay.shell import orphans
+from belay.shell.cluster import Cluster
+from belay.shell.errors import ApiError, NotFound
+from belay.shell.resources import WORKFLOWS
+
+_KINDS = TypeAdapter(list[InstanceKind])
+
+
+def read_kinds(file: Path | None) -> tuple[InstanceKind, ...]:
+    """The shipped kinds, and those of a file, which win. Raises BadParameter."""
+    if file is None:
+        return SHIPPED
+    try:
+        own = _KINDS.validate_python(yaml.safe_load(file.read_text()) or [])
+    except (OSError, yaml.YAMLError) as error:
+        raise typer.BadParameter(f"{file}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise typer.BadParameter(f"{file}: {place}: {first['msg']}") from error
+    kinds = {(k.group, k.kind): k for k in (*SHIPPED, *own)}
+    return tuple(kinds.values())
+
+
+def release(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Let go of whatever any Workflow has paused.")
+    ] = False,
+    workflow: Annotated[
+        str | None, typer.Option(help="Let go of what this Workflow has paused.")
+    ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option("--namespace", "-n", help="Default: all, or with --workflow the context's."),
+    ] = None,
+    instance_kinds: Annotated[
+        Path | None,
+        typer.Option(envvar="BELAY_INSTANCE_KINDS", help="The file that `belay run` is given."),
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+) -> None:
+    """Let go of instances that Belay has paused: after it was uninstalled, or in an emergency."""
+    if everything == (workflow is not None):
+        raise typer.BadParameter("give either --all or --workflow NAME")
+    kinds = read_kinds(instance_kinds)
+    try:
+        left = asyncio.run(_release(kinds, workflow, namespace, context))
+    except (ApiError, ConnectionError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    raise typer.Exit(1 if left else 0)
+
+
+async def _release(
+    kinds: tuple[InstanceKind, ...],
+    workflow: str | None,
+    namespace: str | None,
+    context: str | None,
+) -> int:
+    """How many could not be let go."""
+    async with await Cluster.connect(None, context) as cluster:
+        uid = None
+        if workflow is not None:
+            namespace = namespace or cluster.namespace
+            uid = await _uid(cluster, namespace, workflow)
+        search = await orphans.marked(cluster, kinds, (namespace,), uid)
+        refused = await orphans.release(cluster, search.found)
+    lost = {target for target, _ in refused}
+    for one in search.found:
+        if f"{one.kind.kind} {one.metadata['name']}" not in lost:
+            typer.echo(f"{one.told} goes on")
+    for target, error in refused:
+        typer.echo(f"{target} stays paused: {error.message}", err=True)
+    for problem in search.problems:
+        typer.echo(problem, err=True)
+    if not search.found and not search.problems:
+        typer.echo("nothing is paused by Belay")
+    return len(refused) + len(search.problems)
+
+
+async def _uid(cluster: Cluster, namespace: str, workflow: str) -> str:
+    try:
+        found = await cluster.get(WORKFLOWS, namespace, workflow)
+    except NotFound as error:
+        message = f"there is no Workflow {workflow} in {namespace}; --all lets go of everything"
+        raise typer.BadParameter(message) from error
+    return str(found["metadata"]["uid"])
