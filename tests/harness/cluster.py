@@ -164,6 +164,18 @@ def start(
     return cluster, stop
 
 
+@contextmanager
+def own_control_plane() -> Iterator[Cluster]:
+    """API server and controllers of the caller's own, for what would disturb others: CRDs."""
+    home = state_home() / f"control-plane-{os.getpid()}-own"
+    plane = LocalCluster(home, pods=False, controllers=True)
+    plane.start()
+    try:
+        yield _described(plane)
+    finally:
+        _discard(plane)
+
+
 def default_kind() -> Kind:
     """The best that this machine can do."""
     return Kind.LOCAL if _why_not_local() is None else Kind.CONTROL_PLANE

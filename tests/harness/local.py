@@ -28,12 +28,14 @@ class LocalCluster:
     """One cluster in one folder.
 
     `pods`: with a node (Linux, root); else etcd and the API server alone (anyone).
+    `controllers`: without a node, but with the controllers of Deployments and the like.
     `owned`: ends with this process, even if that is killed; else lives until `stop`.
     """
 
     home: Path
     pods: bool = True
     owned: bool = True
+    controllers: bool = False
     _lock: Lock = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class LocalCluster:
         if len(str(self.state)) > _LONGEST_STATE:
             raise SetupError(f"{self.state}: too long for sockets; set a shorter XDG_STATE_HOME")
         packages.need(packages.NODE if self.pods else packages.CERTIFICATES)
-        programs = binaries.find(binaries.NODE if self.pods else binaries.CONTROL_PLANE)
+        programs = binaries.find(self._programs())
         self._lock.take(f"starting, by process {os.getpid()} ({_command_line()})")
         try:
             began = time.monotonic()
@@ -122,6 +124,8 @@ class LocalCluster:
             processes.await_("API server", "kube-apiserver", lambda: api.has("/readyz"))
             if loading is not None:
                 self._start_node(processes, components, api, loading)
+            elif self.controllers:
+                self._start_controllers(processes, components, api)
 
     def _load(self, images: Sequence[Path]) -> None:
         self.processes.await_("containerd", "containerd", self.containerd.answers)
@@ -131,18 +135,27 @@ class LocalCluster:
     def _start_node(
         self, processes: Processes, components: Components, api: Api, loading: Future[None]
     ) -> None:
-        processes.start("kube-controller-manager", components.controllers())
         processes.start("kubelet", components.kubelet(self.containerd.socket))
         processes.start("kube-scheduler", components.scheduler())
         processes.start("kube-proxy", components.proxy())
+        self._start_controllers(processes, components, api)
         processes.await_("node", "kubelet", api.node_ready)
-        account = "/api/v1/namespaces/default/serviceaccounts/default"
-        processes.await_("ServiceAccount", "kube-controller-manager", lambda: api.has(account))
         proxy = f"http://127.0.0.1:{components.ports.proxy_health}/healthz"
         processes.await_("packet rules", "kube-proxy", lambda: answers(proxy))
         scheduler = f"https://127.0.0.1:{components.ports.scheduler}/healthz"
         processes.await_("scheduler", "kube-scheduler", lambda: answers(scheduler, UNVERIFIED))
         loading.result()
+
+    def _programs(self) -> tuple[str, ...]:
+        if self.pods:
+            return binaries.NODE
+        more = ("kube-controller-manager",) if self.controllers else ()
+        return (*binaries.CONTROL_PLANE, *more)
+
+    def _start_controllers(self, processes: Processes, components: Components, api: Api) -> None:
+        processes.start("kube-controller-manager", components.controllers())
+        account = "/api/v1/namespaces/default/serviceaccounts/default"
+        processes.await_("ServiceAccount", "kube-controller-manager", lambda: api.has(account))
 
     def _sweep(self) -> None:
         """Remove what a cluster in this folder left, however it ended."""

@@ -48,6 +48,7 @@ class Operator:
     namespaces: tuple[str, ...]
     log: Path
     options: tuple[str, ...] = ()
+    code: Path = ROOT / "operator"
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -60,7 +61,7 @@ class Operator:
                 [*dying_with_us(), *command, *where, *self.options],
                 env={
                     **os.environ,
-                    "PYTHONPATH": str(ROOT / "operator"),
+                    "PYTHONPATH": str(self.code),
                     "BELAY_KUBECONFIG": str(self.kubeconfig),
                 },
                 stdin=subprocess.DEVNULL,
