@@ -100,7 +100,7 @@ def _once(
     arguments: Mapping[str, str] | None = None,
 ) -> Image:
     """The image of these inputs: from the cache, else built in a fresh context folder."""
-    short = name.rpartition("/")[2].partition(":")[0]
+    short = _short(name)
     archive = f"{short}-{content_key([dockerfile, *inputs, name, platform.machine()])}.tar"
     store = Store(cache_home() / "images")
 
@@ -114,6 +114,12 @@ def _once(
         _drop_old(store.folder, short)
 
     return Image(name, store.get(archive, make))
+
+
+def _short(name: str) -> str:
+    """How its archives begin; those of a release are kept beside those of work in progress."""
+    short, _, tag = name.rpartition("/")[2].partition(":")
+    return f"{short}-{tag}" if tag.count(".") == 2 else short
 
 
 def _build(
