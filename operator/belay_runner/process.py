@@ -10,15 +10,18 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.applications import Starlette
 
-from belay_runner.api.admin import Admin
+from belay_runner.api.admin import Admin, Parts
 from belay_runner.api.data import Data
+from belay_runner.carrying import Carrier
 from belay_runner.envelopes import Folder
 from belay_runner.metrics import Metrics
 from belay_runner.mounted import Damaged, delivered
 from belay_runner.problems import Problem
 from belay_runner.registry import Registry
+from belay_runner.resuming import Resuming
 from belay_runner.revisions import Revisions
 from belay_runner.settings import Settings
+from belay_runner.store import Runs
 from belay_runner.tools import Tools
 from belay_runner.tools.allowed import Allowed
 from belay_runner.tools.code import CodeProcess
@@ -34,8 +37,9 @@ _ANSWER_BYTES = 10 * 1024 * 1024
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then pause what runs, and end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for chatty in ("httpx", "httpcore"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # These tell of URLs and of errors as they are, with the secrets that may be in them.
+    for indiscreet in ("httpx", "httpcore", "graphon"):
+        logging.getLogger(indiscreet).setLevel(logging.CRITICAL)
     asyncio.run(_Process(settings).serve())
 
 
@@ -51,13 +55,13 @@ class _Process:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._folder = Folder(settings.envelopes) if settings.envelopes else None
-        metrics = Metrics()
-        self._registry = Registry(settings, metrics, self._folder)
-        self._revisions = Revisions(
-            _tools(settings), settings.keep_revisions, self._registry.in_use
-        )
-        self._registry.revisions = self._revisions
-        admin = Admin(settings, self._registry, self._revisions, metrics)
+        metrics, runs = Metrics(), Runs(settings.max_runs, settings.keep_finished)
+        revisions = Revisions(_tools(settings), settings.keep_revisions, runs.in_use)
+        carrier = Carrier(settings, metrics, runs, self._folder)
+        self._revisions = revisions
+        self._registry = Registry(runs, carrier, revisions, self._folder, settings.max_envelope)
+        parts = Parts(self._registry, Resuming(runs, carrier, revisions), revisions, metrics)
+        admin = Admin(settings, parts)
         self._servers = [
             self._server(admin.app(), settings.admin_port),
             self._server(Data(self._registry, metrics).app(), settings.port),

@@ -80,14 +80,16 @@ class Revisions:
             revision = replace(known, name=name or known.name)
         else:
             revision = Revision(content_digest, name, *self._built(text))
+        used = self._in_use()
         with self._lock:
             self._known.pop(content_digest, None)
             self._known[content_digest] = revision
-            self._forget()
+            self._forget(used)
         return revision
 
     def activate(self, content_digest: str, if_active: str | None) -> Revision | None:
         """Compare and set; gives what was active before."""
+        used = self._in_use()
         with self._lock:
             before = self.active
             if self._active == content_digest:
@@ -97,7 +99,7 @@ class Revisions:
                 raise _differs(before, if_active)
             self.get(content_digest).ready  # noqa: B018 - raises where it is invalid
             self._active, self.told = content_digest, True
-            self._forget()
+            self._forget(used)
             return before
 
     def follow(self, content_digest: str | None) -> None:
@@ -112,9 +114,9 @@ class Revisions:
         except Invalid as error:
             return None, (redact(str(error)),)
 
-    def _forget(self) -> None:
-        used = self._in_use() | ({self._active} if self._active else set())
-        idle = [digest for digest in self._known if digest not in used]
+    def _forget(self, used: set[str]) -> None:
+        """Whose use is asked before the lock is taken: the registry asks the other way round."""
+        idle = [digest for digest in self._known if digest not in used | {self._active}]
         for digest in idle[: -self._keep]:
             del self._known[digest]
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from belay_runner import engine
 from belay_runner.engine import Execution
-from belay_runner.envelopes import Envelope
+from belay_runner.envelopes import Envelope, seal
+from belay_runner.problems import Code, Problem
 from belay_runner.progress import State
 from belay_runner.revisions import Revision
 
@@ -73,3 +75,47 @@ class Run:
             "nodesDone": self.nodes_done,
             "error": self.error,
         }
+
+    def held_by(self, holder: str) -> None:
+        """Raises `heldByOther` where somebody else paused it."""
+        if self.holder not in (holder, ENGINE):
+            message = f"{self.holder} paused {self.id}"
+            raise Problem(Code.HELD_BY_OTHER, message, {"holder": self.holder})
+
+    @property
+    def not_paused(self) -> Problem:
+        details = {"status": self.state.value}
+        return Problem(Code.NOT_PAUSED, f"{self.id} is {self.state.value}", details)
+
+    def sealed(self, holder: str, dump: tuple[str, str, list[str]]) -> Envelope:
+        """What leaves of it, held by `holder`."""
+        text, version, names = dump
+        return seal(
+            {
+                "schema": 1,
+                "runId": self.id,
+                "revision": self.revision.name if self.revision else self.name,
+                "contentDigest": self.content_digest,
+                "engine": engine.NAME,
+                "engineVersion": engine.VERSION,
+                "snapshotVersion": version,
+                "startedAt": told(self.started),
+                "pausedAt": told(now()),
+                "holder": holder,
+                "nodesDone": self.nodes_done,
+                "redactedEnv": names,
+                "state": text,
+            }
+        )
+
+
+def from_envelope(envelope: Envelope, revision: Revision | None) -> Run:
+    """A run that another process began."""
+    return Run(
+        envelope.runId,
+        envelope.contentDigest,
+        revision,
+        started=datetime.fromisoformat(envelope.startedAt),
+        name=envelope.revision,
+        nodes_done=envelope.nodesDone,
+    )

@@ -4,7 +4,7 @@ python -m tests.harness up      start one that lives on
 python -m tests.harness hold    start one that lives until this command ends
 python -m tests.harness down    end the one of `up`, or what a killed one left
 python -m tests.harness status  who runs one
-python -m tests.harness image   build the operator's and the sample's image, for it and for others
+python -m tests.harness image   build our images, for it and for others
 """
 
 import signal
@@ -39,7 +39,7 @@ def _status() -> None:
 
 def _image() -> None:
     local = local_cluster()
-    for image in (images.belay(), place.sample()):
+    for image in (images.belay(), images.runner(), place.sample()):
         megabytes = image.archive.stat().st_size / 1e6
         print(f"{image.name} in {image.archive} ({megabytes:.0f} MB)")
         if local.lives_on():

@@ -20,7 +20,8 @@ SBOM = "sbom.cdx.json"
 """In /opt/belay of the operator's image."""
 _FORM = "3"
 """Changes with what this module puts into that image."""
-_DEBIAN, _PYTHON = "bookworm", "3.11"
+_PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
+"""Which Python each Debian brings."""
 _CUT = ("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/log", "usr/share/doc",
         "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")  # fmt: skip
 
@@ -40,9 +41,28 @@ def pause() -> Image:
 
 def base() -> Image:
     """Debian with Python 3.11 and little else, from the distribution's own packages."""
-    key = content_key([_FILES / "base.Dockerfile", _DEBIAN, *_CUT])
-    name = f"localhost/belay-base:{key}"
-    return _once(name, _FILES / "base.Dockerfile", [key], _base_context)
+    return _debian("belay-base", "bookworm")
+
+
+def newer_base() -> Image:
+    """The same with Python 3.13, new enough for the reference runner."""
+    return _debian("belay-base-trixie", "trixie")
+
+
+def runner() -> Image:
+    """The reference runner's image, `localhost/belay-runner:dev`, of the code as it lies here."""
+    deploy, code = ROOT / "deploy/runner", ROOT / "operator/belay_runner"
+    lock, fixed = deploy / "requirements.lock", newer_base()
+
+    def context(folder: Path) -> None:
+        found = _site_packages(lock, _PYTHON["trixie"])
+        ignored = _never_used
+        shutil.copytree(found, folder / "packages", copy_function=os.link, ignore=ignored)
+        no_bytecode = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(code, folder / "code/belay_runner", ignore=no_bytecode)
+
+    name = "localhost/belay-runner:dev"
+    return _once(name, deploy / "Dockerfile", [lock, code, fixed.name], context, fixed)
 
 
 def belay(root: Path = ROOT, tag: str = "dev") -> Image:
@@ -161,9 +181,19 @@ def _pause_context(folder: Path) -> None:
     run(["gcc", "-static", "-Os", "-s", "-Wall", "-Werror", "-o", folder / "pause", source])
 
 
-def _base_context(folder: Path) -> None:
+def _debian(short: str, release: str) -> Image:
+    key = content_key([_FILES / "base.Dockerfile", release, *_CUT])
+    name = f"localhost/{short}:{key}"
+
+    def context(folder: Path) -> None:
+        _base_context(folder, release)
+
+    return _once(name, _FILES / "base.Dockerfile", [key], context)
+
+
+def _base_context(folder: Path, release: str) -> None:
     root = folder / "rootfs"
-    run(["debootstrap", "--variant=minbase", "--include=python3", _DEBIAN, root])
+    run(["debootstrap", "--variant=minbase", "--include=python3", release, root])
     for name in _CUT:
         shutil.rmtree(root / name)
         (root / name).mkdir()
@@ -171,22 +201,23 @@ def _base_context(folder: Path) -> None:
     shutil.rmtree(root)
 
 
-def _site_packages(lock: Path) -> Path:
-    """The operator's run-time packages for the image's Python, every file checked by its hash."""
+def _site_packages(lock: Path, python: str = _PYTHON["bookworm"]) -> Path:
+    """The run-time packages of a lock for the image's Python, every file checked by its hash."""
     machine = platform.machine()
     tag = f"manylinux_2_28_{machine}"
-    target = cache_home() / f"packages-{content_key([lock, tag, _PYTHON])}"
+    target = cache_home() / f"packages-{content_key([lock, tag, python])}"
     with locked(target.with_suffix(".lock"), "fetching packages"):
         if target.exists():
             return target
-        with step("fetching the operator's packages (hash-locked)"):
+        with step("fetching an image's packages (hash-locked)"):
             unfinished = target.with_suffix(".unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             known = (tag, f"manylinux_2_17_{machine}", f"manylinux2014_{machine}")
             platforms = [f"--platform={each}" for each in known]
             run(
                 [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps",
-                 "--require-hashes", "--only-binary=:all:", f"--python-version={_PYTHON}",
+                 "--require-hashes", "--only-binary=:all:", "--ignore-requires-python",
+                 f"--python-version={python}",
                  "--implementation=cp", *platforms, f"--target={unfinished}", "--requirement", lock]
             )  # fmt: skip
             unfinished.rename(target)

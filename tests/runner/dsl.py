@@ -25,6 +25,11 @@ def template(name: str, source: str, /, **variables: Sequence[str]) -> Node:
     return node(name, "template-transform", template=source, variables=chosen)
 
 
+def spare() -> Node:
+    """Stands after a node in which a run is told to pause: the engine may begin one node more."""
+    return template("spare", "")
+
+
 def call(name: str, url: str, **more: Any) -> Node:
     data: dict[str, Any] = {
         "method": "get",

@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
@@ -21,6 +22,7 @@ from belay_runner.metrics import Metrics
 from belay_runner.problems import Code, Problem
 from belay_runner.progress import State
 from belay_runner.registry import Registry, Wish
+from belay_runner.resuming import Resuming
 from belay_runner.revisions import Revision, Revisions
 from belay_runner.run import Run
 from belay_runner.settings import MIB, Settings
@@ -85,14 +87,23 @@ class _Abort(Body):
     reason: Annotated[str, Field(max_length=256)]
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the operations work upon."""
+
+    registry: Registry
+    resuming: Resuming
+    revisions: Revisions
+    metrics: Metrics
+
+
 class Admin:
     """One handler for each operation of the contract."""
 
-    def __init__(
-        self, settings: Settings, registry: Registry, revisions: Revisions, metrics: Metrics
-    ) -> None:
-        self._settings, self._registry = settings, registry
-        self._revisions, self._metrics = revisions, metrics
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self._settings, self._registry = settings, parts.registry
+        self._resuming, self._revisions = parts.resuming, parts.revisions
+        self._metrics = parts.metrics
         self._instance = str(uuid.uuid4())
 
     def app(self) -> Starlette:
@@ -236,10 +247,10 @@ class Admin:
         sent = await read(request, _Resume, 6 * self._settings.max_envelope + _SMALL)
         if sent.envelope is None:
             run = self._registry.get(str(sent.id))
-            new = await run_in_threadpool(self._registry.resume, run, sent.holder)
+            new = await run_in_threadpool(self._resuming.by_id, run, sent.holder)
         else:
             run, new = await run_in_threadpool(
-                self._registry.resume_envelope,
+                self._resuming.by_envelope,
                 sent.envelope,
                 sent.holder,
                 allow_migration=sent.allowMigration,

@@ -86,7 +86,7 @@ class Definition:
             value = "" if declared.value is None else declared.value
             env[declared.name] = Variable(declared.name, value, kind == "secret")
         for name, text in mounted.items():
-            env[name] = Variable(name, _typed(kinds.get(name), text), secret=True)
+            env[name] = Variable(name, _typed(kinds.get(name), text), kinds.get(name) != "number")
         return env
 
     def start(

@@ -31,7 +31,11 @@ class Models:
 
     def __init__(self, url: str, key_file: Path | None) -> None:
         self._url, self._key_file = f"{url.rstrip('/')}/chat/completions", key_file
-        self._client = httpx.Client(timeout=httpx.Timeout(_SECONDS, connect=10), trust_env=False)
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(_SECONDS, connect=10),
+            trust_env=False,
+            verify=httpx.create_ssl_context(),
+        )
 
     def ask(
         self,

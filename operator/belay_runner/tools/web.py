@@ -5,7 +5,6 @@ attempts out, and the address that was judged is the one that is dialled.
 """
 
 import socket
-import ssl
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ class _Guarded(httpx.HTTPTransport):
     def __init__(self, allowed: Allowed) -> None:
         super().__init__(trust_env=False, limits=_CONNECTIONS)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl.create_default_context(),
+            ssl_context=httpx.create_ssl_context(),
             max_connections=_CONNECTIONS.max_connections,
             max_keepalive_connections=_CONNECTIONS.max_keepalive_connections,
             network_backend=_Dialler(allowed),
