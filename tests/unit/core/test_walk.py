@@ -18,6 +18,8 @@ from belay.core.observed import Observed, Refusal
 
 REVISIONS: Final = ("v1", "v2", "v3", "v4")
 NEVER_MADE: Final = "v9"
+LONGEST_BACK_OFF: Final = 3600.0
+"""Seconds that what was taken out may wait to be put back: till then it is no rest."""
 FAULTS: Final = frozenset({Mode.WRONG, Mode.UNREADY, Mode.CRASHING})
 ENVIRONMENT_REASONS: Final = {r for r in Reason if r.startswith("Environment")} | {
     Reason.INCONCLUSIVE,
@@ -192,6 +194,7 @@ class Walk(RuleBasedStateMachine):
         self.toy.refusals.clear()
         self.toy.modes.clear()
         self.toy.wish(suspend=False).run()
+        self.toy.advance(LONGEST_BACK_OFF).run()
         before = self.toy.writes
         self.toy.turn().kubelet().advance(60).turn()
         assert self.toy.writes == before
