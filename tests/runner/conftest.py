@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.harness import runner_python
 from tests.harness.setup import SetupError
+from tests.runner import dsl
 from tests.runner.process import Runner, eventually, running
 from tests.runner.server import Server
 
@@ -62,6 +63,24 @@ def runner(shared: Runner, server: Server) -> Iterator[Runner]:
         "an idle runner",
         lambda: not found.get("/engine/v1/runs", params=live).json()["runs"],
     )
+
+
+@pytest.fixture
+def held(runner: Runner, server: Server) -> Callable[[str], str]:
+    """Starts a run that stands in a call until the server opens the gate of this name."""
+
+    def make(gate: str) -> str:
+        runner.take(held_at(server, gate))
+        run = runner.begin()
+        runner.at(run, "held")
+        return run
+
+    return make
+
+
+def held_at(server: Server, gate: str) -> str:
+    call = dsl.call("held", f"{server.url}/gate/{gate}")
+    return dsl.app(dsl.start(), call, dsl.spare(), dsl.end(told=["held", "body"]))
 
 
 @pytest.fixture

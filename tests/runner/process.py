@@ -17,7 +17,7 @@ from tests.harness.setup import ROOT
 from tests.runner import contract
 
 TOKEN = "a-token-of-the-tests"
-PATIENCE = 20.0
+PATIENCE = 60.0
 HOLDER = "a-workflow"
 
 
@@ -61,7 +61,8 @@ class Runner:
     def __init__(self, process: "subprocess.Popen[str]", port: int, admin: int, log: Path) -> None:
         self.process, self._log = process, log
         self.port = port
-        hooks = {"response": [_hold_to_contract]}
+        self.called: set[str] = set()
+        hooks = {"response": [self._hold_to_contract]}
         self.admin = httpx.Client(
             base_url=f"http://127.0.0.1:{admin}",
             headers={"Authorization": f"Bearer {TOKEN}"},
@@ -168,16 +169,15 @@ class Runner:
     def log(self) -> str:
         return self._log.read_text()
 
+    def _hold_to_contract(self, response: httpx.Response) -> None:
+        response.read()
+        self.called.add(contract.check(response))
+
     def close(self) -> None:
         self.admin.close()
         self.data.close()
         if self.process.poll() is None:
             self.kill()
-
-
-def _hold_to_contract(response: httpx.Response) -> None:
-    response.read()
-    contract.check(response)
 
 
 @contextmanager

@@ -154,13 +154,17 @@ class _Code(CodeExecutorProtocol):
         return isinstance(error, CodeFailed)
 
 
+class _NeverRepeated(Exception):
+    """Asked for by the port. By this name the engine would hide why a call failed."""
+
+
 class _Calls(HttpClientProtocol):
     def __init__(self, web: Web) -> None:
         self._web = web
 
     @property
     def max_retries_exceeded_error(self) -> type[Exception]:
-        return CallFailed
+        return _NeverRepeated
 
     @property
     def request_error(self) -> type[Exception]:
