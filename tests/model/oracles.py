@@ -16,10 +16,6 @@ MOVED_BY_OTHERS = frozenset(
 )
 """After these, what runs need not be what the status calls active."""
 
-_KILLED = {"crash", "unanswered"}
-"""Known: the event Superseded is told by the process that writes the newer rollout, or not at all.
-"""
-
 
 class Violation(AssertionError):
     """An oracle that fired."""
@@ -136,10 +132,10 @@ def at_end(state: State, good: frozenset[str]) -> None:
     if cluster.rollout is not None:
         raise Violation("eventually stable", f"it hangs at {cluster.rollout.phase}")
     for id_, outcome in ledger.ended:
-        if outcome == Outcome.SUPERSEDED and _KILLED & set(ledger.disturbed):
-            continue
         if not any(o.startswith(id_) and r == outcome for o, r in ledger.events):
             raise Violation("one event per milestone", f"no event {outcome} of rollout {id_}")
+    if cluster.preview is not None and "status lost" not in ledger.disturbed:
+        raise Violation("nothing is left", f"preview pod {cluster.preview.pod.name}")
     if MOVED_BY_OTHERS & set(ledger.disturbed) or cluster.target is None:
         return
     active = CONTENTS[status.active.content_digest] if status.active else None

@@ -265,7 +265,7 @@ def observe(state: State, turn: Turn) -> Observed:
     seen = replace(
         seen,
         revision=REVISIONS[read.wish.spec.active_revision] if needs.revision else None,
-        preview=read.preview.pod if needs.preview and read.preview else None,
+        preview=_named(read.preview, needs.preview),
         workloads=(view,) if needs.workloads else (),
     )
     there = {c.name: c for c in read.config_maps}
@@ -275,6 +275,10 @@ def observe(state: State, turn: Turn) -> Observed:
     if source and config_map_name(KEY.name, source.content_digest) not in there:
         return replace(seen, fallback=REVISIONS.get(source.revision))
     return seen
+
+
+def _named(preview: PreviewPod | None, name: str | None) -> Pod | None:
+    return preview.pod if preview is not None and preview.pod.name == name else None
 
 
 def dumped(raw: Raw) -> str:

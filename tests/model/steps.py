@@ -210,7 +210,7 @@ def effect(state: State, world: World, turn: Turn, action: Action) -> State | No
             others = tuple(c for c in cluster.config_maps if c.name != view.name)
             cluster = replace(cluster, config_maps=(*others, view))
         case CreatePreview(body):
-            if cluster.preview is None:
+            if not _is_there(cluster, body["metadata"]["name"]):
                 cluster = replace(cluster, preview=PreviewPod(dumped(body)))
         case DeletePreview(name):
             if cluster.preview is not None and cluster.preview.pod.name == name:
@@ -243,6 +243,11 @@ def effect(state: State, world: World, turn: Turn, action: Action) -> State | No
     return replace(state, operator=operator)
 
 
+def _is_there(cluster: Cluster, preview: str) -> bool:
+    """There is room for one; that of a rollout whose record was lost is out of sight."""
+    return cluster.preview is not None and cluster.preview.pod.name == preview
+
+
 def _config_map(body: Raw, cluster: Cluster) -> ConfigMapView:
     meta = body["metadata"]
     before = next((c for c in cluster.config_maps if c.name == meta["name"]), None)
@@ -271,10 +276,7 @@ def _looked(state: State, turn: Turn) -> State:
 
 def _noted(state: State, turn: Turn) -> State:
     """Events that a process before this one may not have told."""
-    status = turn.read.status.status
-    if status.rollout is None:
-        return state
-    return _tell(state, milestones.of(status.rollout, status.stable))
+    return _tell(state, milestones.known(turn.read.status.status, NOW))
 
 
 def _tell(state: State, told: tuple[milestones.Milestone, ...]) -> State:

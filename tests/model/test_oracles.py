@@ -16,7 +16,7 @@ from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase, Reason
 from belay.core import ending
 from belay.core.decide import decide, under_way
-from belay.core.decision import ApplyTemplate, Decision
+from belay.core.decision import ApplyTemplate, Decision, DeletePreview
 from belay.core.evidence.proof import Fault, Why
 from belay.core.observed import Observed
 from belay.core.phases.observing import promote
@@ -99,8 +99,18 @@ def deaf_to_newer_wishes(seen: Observed, now: datetime) -> Decision:
     return decide(seen, now)
 
 
-def forgets_events(seen: Observed, now: datetime) -> Decision:
-    return replace(decide(seen, now), milestones=())
+def remembers_another_outcome(seen: Observed, now: datetime) -> Decision:
+    decision = decide(seen, now)
+    told = decision.status.history if decision.status else []
+    update = {"outcome": Outcome.ABORTED}
+    history = [h.model_copy(update=update) if h.outcome is Outcome.SUPERSEDED else h for h in told]
+    return _altered(decision, history=history)
+
+
+def leaves_the_preview(seen: Observed, now: datetime) -> Decision:
+    decision = decide(seen, now)
+    kept = tuple(a for a in decision.actions if not isinstance(a, DeletePreview))
+    return replace(decision, actions=kept)
 
 
 def writes_for_ever(seen: Observed, now: datetime) -> Decision:
@@ -151,7 +161,8 @@ def _altered(decision: Decision, **update: Any) -> Decision:
         ("stable is proven", promotes_unproven, "wrong", ""),
         ("quarantine", forgets_quarantine, "wrong", "suspend"),
         ("a newer wish wins", deaf_to_newer_wishes, "good", "wish v3"),
-        ("one event per milestone", forgets_events, "good", "wish v3"),
+        ("one event per milestone", remembers_another_outcome, "good", "wish v3"),
+        ("nothing is left", leaves_the_preview, "previewed", ""),
         ("writes within budget", writes_for_ever, "good", ""),
         ("a newer wish wins", gives_up_after_a_restart, "good", "crash"),
         ("the same end", takes_silence_for_an_answer, "wrong", ""),

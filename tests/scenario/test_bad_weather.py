@@ -41,6 +41,13 @@ def test_stories_end_the_same_when_the_operator_dies_after_every_step(sample: li
         assert run.restarts > 3, name
 
 
+def test_stories_end_the_same_when_no_operator_outlives_its_first_write(sample: list[str]) -> None:
+    for name in sample:
+        run = play(STORIES[name], Weather(crashes=lambda *_: True))
+        assert run.ending == undisturbed(name).ending, name
+        assert run.restarts > 3, name
+
+
 def test_stories_end_the_same_in_any_order_of_events(seed: int, sample: list[str]) -> None:
     for name in sample:
         run = play(STORIES[name], Weather(rng=Random(f"{seed}-order-{name}")))

@@ -39,6 +39,12 @@ _WHILE_PAUSED: Final = frozenset({Phase.PAUSING, Phase.DELIVERING, Phase.VERIFYI
 
 def decide(seen: Observed, now: datetime) -> Decision:
     """One step for one Workflow."""
+    decision = _decide(seen, now)
+    left = moves.preview_left(seen)
+    return replace(decision, actions=(*left, *decision.actions)) if left else decision
+
+
+def _decide(seen: Observed, now: datetime) -> Decision:
     rollout = under_way(seen)
     if rollout is None:
         return settled(seen, now)
@@ -159,8 +165,7 @@ def _supersede(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
             seen = _without(seen, ended)
             status = adopted_status(seen, now, answer)
             told = milestones.of(ended, seen.status.stable)
-            gone = moves.preview_gone(seen, rollout)
-            return Decision(gone, status, told, again=True)
+            return Decision((), status, told, again=True)
         case Wait() | Refuse() if rollout.delivered and not rollout.going_back:
             return ending.back(seen, now, _anew(ended), Outcome.SUPERSEDED)
         case Wait() | Refuse() if not rollout.delivered:

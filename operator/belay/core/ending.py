@@ -75,7 +75,7 @@ def back(
     if _pauses_first(seen, rollout):
         update = {"ending": outcome, "paused": True}
         record = moves.enter(rollout, Phase.PAUSING, now, limits.revert_pause, **update)
-    return moves.go(seen, now, record, *moves.preview_gone(seen, rollout), **more)
+    return moves.go(seen, now, record, **more)
 
 
 def _pauses_first(seen: Observed, rollout: Rollout) -> bool:
@@ -93,13 +93,13 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
     """
     if rollout.paused:
         record = moves.letting_go(seen, now, rollout, ending=outcome, delivered=rollout.live)
-        return moves.go(seen, now, record, *moves.preview_gone(seen, rollout), **_readable(more))
+        return moves.go(seen, now, record, **_readable(more))
     record = rollout.model_copy(
         update={"outcome": outcome, "ended_at": now, "deadline": None, "suspended_at": None}
     )
     status = seen.status.model_copy(update=more)
     overtaken = outcome is Outcome.SUPERSEDED or not is_wished(seen.spec, record)
-    story = _story(seen, status, record, outcome, now)
+    story = told_of(seen, status, record, outcome, now)
     if overtaken:
         story = _on_the_way(seen, story)
     status = status.model_copy(
@@ -113,11 +113,7 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
             "history": remember(status, record),
         }
     )
-    decision = Decision(
-        moves.preview_gone(seen, rollout),
-        milestones=milestones.of(record, status.stable),
-        again=True,
-    )
+    decision = Decision(milestones=milestones.of(record, status.stable), again=True)
     return decision.with_status(status, seen.written or seen.status)
 
 
@@ -259,9 +255,10 @@ def _quarantined(seen: Observed, rollout: Rollout, why: Why, now: datetime) -> l
     return kept
 
 
-def _story(
+def told_of(
     seen: Observed, status: WorkflowStatus, rollout: Rollout, outcome: Outcome, now: datetime
 ) -> Story:
+    """What the conditions say of a rollout that ended this way."""
     new = rollout.to.revision
     took = spoken((rollout.ended_at or now) - rollout.started_at)
     if outcome is Outcome.PROMOTED:

@@ -4,11 +4,11 @@ The same record gives the same events with the same names, so that telling them 
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from belay.api.duration import spoken
-from belay.api.status import RevisionRef, Rollout
+from belay.api.status import HistoryEntry, RevisionRef, Rollout, WorkflowStatus
 from belay.api.words import Outcome, Reason, Trigger
 from belay.core.instances import telling
 
@@ -55,6 +55,34 @@ def of(rollout: Rollout, stable: RevisionRef | None) -> tuple[Milestone, ...]:
     return tuple(told)
 
 
+def known(status: WorkflowStatus, since: datetime) -> tuple[Milestone, ...]:
+    """All that the status itself knows of and that is not older than `since`.
+
+    A process that died before it told is made good by the next one.
+    """
+    told = [m for e in status.history if e.ended_at >= since for m in _remembered(e)]
+    rollout = status.rollout
+    if rollout is not None and (rollout.ended_at is None or rollout.ended_at >= since):
+        told += of(rollout, status.stable)
+    return tuple(told)
+
+
+def _remembered(entry: HistoryEntry) -> tuple[Milestone, ...]:
+    """Of what left no record behind: a rollout that gave way, and a name that was adopted."""
+    if entry.outcome is Outcome.SUPERSEDED:
+        note = _gave_way(entry.revision, entry.ended_at - entry.started_at)
+        occasion = _occasion(entry)
+        return (Milestone(occasion, Outcome.SUPERSEDED, note, entry.ended_at),)
+    if entry.reason is Reason.SAME_CONTENT:
+        note = f"{entry.revision} has the content of what ran already: nothing was touched"
+        return (adopted(int(entry.id.partition("-")[0]), note, entry.ended_at),)
+    return ()
+
+
+def _gave_way(revision: str, took: timedelta) -> str:
+    return f"{revision} gave way to a newer wish after {spoken(took)}"
+
+
 def refused(generation: int, reason: Reason, message: str, at: datetime) -> Milestone:
     return Milestone(f"g{generation}", reason, message, at, warning=True, action="Gate")
 
@@ -63,7 +91,7 @@ def adopted(generation: int, message: str, at: datetime) -> Milestone:
     return Milestone(f"g{generation}", Reason.SAME_CONTENT, message, at, action="Adopt")
 
 
-def _occasion(rollout: Rollout) -> str:
+def _occasion(rollout: Rollout | HistoryEntry) -> str:
     """The id; after a loss of the status its number begins anew, and events may be left of it."""
     if rollout.trigger is Trigger.ADOPTION:
         return f"{rollout.id}-{rollout.started_at:%Y%m%d%H%M%S}"
@@ -105,7 +133,7 @@ def _ended(rollout: Rollout, outcome: Outcome, stable: RevisionRef | None) -> Mi
         case Outcome.FAILED:
             note = f"{new} not proven after {took}, and there is no proven revision to go back to"
         case Outcome.SUPERSEDED:
-            note = f"{new} gave way to a newer wish after {took}"
+            note = _gave_way(new, at - rollout.started_at)
         case Outcome.REVERT_FAILED:
             note = f"{new} failed, and so did the way back; nothing more is tried"
         case Outcome.REFUSED:

@@ -41,6 +41,9 @@ _STAGES = {
 }
 """Stages whose checks end the phase."""
 
+_AFTER_PREVIEW = frozenset({Phase.PAUSING, Phase.DELIVERING, Phase.RESUMING, Phase.REVERTING})
+"""Phases that may follow Previewing at once."""
+
 
 def session(rollout: Rollout) -> str:
     """Session of the tallies that count in this phase; a foreign change starts fresh ones."""
@@ -235,9 +238,34 @@ def gone(seen: Observed, rollout: Rollout) -> WorkloadView | None:
 
 
 def preview_gone(seen: Observed, rollout: Rollout) -> tuple[DeletePreview, ...]:
-    """What takes the preview pod away, on every way out of Previewing."""
+    """What takes the preview pod away before the status is written.
+
+    Only where the wish itself keeps it from being made anew, should the process die in between.
+    """
     pod = seen.preview
     if rollout.phase is not Phase.PREVIEWING or (pod is not None and pod.terminating):
         return ()
     name = preview_name(seen.key.name, rollout.id)
     return (DeletePreview(name, pod.uid if pod is not None else None),)
+
+
+def preview_outlived(status: WorkflowStatus) -> bool:
+    """Whether the phase after the preview may still have its pod to take away.
+
+    The phase is written first: a process that dies in between must not try the revision anew.
+    The next phase cannot be left without taking the pod away.
+    """
+    rollout = status.rollout
+    if rollout is None or not rollout.previewed:
+        return False
+    if rollout.outcome is not None:
+        return rollout.phase is Phase.PREVIEWING
+    return rollout.activated_at is None and rollout.phase in _AFTER_PREVIEW
+
+
+def preview_left(seen: Observed) -> tuple[DeletePreview, ...]:
+    """What takes away the preview pod of a rollout that has left Previewing."""
+    rollout, pod = seen.status.rollout, seen.preview
+    if rollout is None or pod is None or pod.terminating or not preview_outlived(seen.status):
+        return ()
+    return (DeletePreview(preview_name(seen.key.name, rollout.id), pod.uid),)

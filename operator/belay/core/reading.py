@@ -8,7 +8,7 @@ from belay.core.decide import under_way, wish_changed
 from belay.core.delivery import preview_name
 from belay.core.gates import delivery_of
 from belay.core.instances.view import Look
-from belay.core.moves import fallback, is_at
+from belay.core.moves import fallback, is_at, preview_outlived
 from belay.core.observed import Observed, RevisionView
 from belay.core.rest import adoption, drift
 from belay.core.rest.settled import answered, idle
@@ -48,11 +48,12 @@ def needs(seen: Observed) -> Needs:
             pods=asked,
             claims=gating,
             instances=Look.WANTED if gating and seen.spec.instances else Look.NONE,
+            preview=_preview(seen),
         )
     if rollout.suspended_at is not None:
         return Needs(instances=Look.HELD if rollout.paused else Look.NONE)
     phase = rollout.phase
-    preview = preview_name(seen.key.name, rollout.id) if phase is Phase.PREVIEWING else None
+    preview = _preview(seen)
     if seen.spec.suspend:
         return Needs(preview=preview)
     changed = wish_changed(seen, rollout)
@@ -64,6 +65,15 @@ def needs(seen: Observed) -> Needs:
         preview=preview,
         instances=_LOOKS.get(phase, Look.NONE),
     )
+
+
+def _preview(seen: Observed) -> str | None:
+    rollout = seen.status.rollout
+    if rollout is None:
+        return None
+    tried = rollout.phase is Phase.PREVIEWING and rollout.outcome is None
+    there = tried or preview_outlived(seen.status)
+    return preview_name(seen.key.name, rollout.id) if there else None
 
 
 def contents(seen: Observed) -> tuple[RevisionRef, ...]:

@@ -175,14 +175,10 @@ class Reconciler:
     def _note(self, seen: Observed) -> None:
         """What the metrics and the events of this process do not know yet."""
         self._parts.metrics.state.put(seen.key, seen.spec.active_revision, seen.status)
-        rollout = seen.status.rollout
         if seen.spec.instances is not None:
             self._parts.names_instances()
-        if rollout is None:
-            return
-        if rollout.ended_at is None or self._now() - rollout.ended_at < STILL_NEWS:
-            told = milestones.of(rollout, seen.status.stable)
-            self._recorder.tell(seen.key, seen.uid, told)
+        told = milestones.known(seen.status, self._now() - STILL_NEWS)
+        self._recorder.tell(seen.key, seen.uid, told)
 
     async def _carry_out(self, turn: Turn, seen: Observed, decision: Decision) -> bool:
         """False where an action was refused, so that nothing was written and `decide` goes on."""

@@ -213,6 +213,16 @@ def test_at_rest_suspend_keeps_what_is_proven_and_starts_nothing() -> None:
     assert (toy.status.phase, toy.carries()) == (Outcome.PROMOTED, "v2")
 
 
+def test_a_failure_is_told_again_when_a_suspension_is_lifted() -> None:
+    toy = promoted("v1")
+    toy.behaves("v2", Mode.WRONG).wish("v2").run()
+    before = toy.says(ConditionType.READY), toy.message(), toy.says(ConditionType.SERVING)
+    assert toy.wish(suspend=True).turn().status.phase == Phase.SUSPENDED
+    toy.wish(suspend=False).run()
+    assert toy.status.phase == Outcome.REVERTED
+    assert (toy.says(ConditionType.READY), toy.message(), toy.says(ConditionType.SERVING)) == before
+
+
 def test_a_retry_while_suspended_is_kept_for_later() -> None:
     toy = promoted("v1")
     toy.behaves("v2", Mode.WRONG).wish("v2").run()

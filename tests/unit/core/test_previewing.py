@@ -6,8 +6,14 @@ from tests.unit.core.toy import Mode, Toy, promoted
 
 from belay.api.words import ConditionType, Outcome, Phase, Reason
 from belay.api.workflow import OnFailure, OnInconclusive
-from belay.core.decision import ApplyTemplate, CreatePreview, DeletePreview, EnsureConfigMap
-from belay.core.observed import Refusal
+from belay.core.decision import (
+    ApplyTemplate,
+    CreatePreview,
+    Decision,
+    DeletePreview,
+    EnsureConfigMap,
+)
+from belay.core.observed import Observed, Refusal
 
 
 def tried(mode: Mode, *, stable: bool = True, **spec: object) -> Toy:
@@ -201,6 +207,23 @@ def test_the_pod_is_gone_on_every_way_out() -> None:
         assert toy.preview is None
         assert any(isinstance(a, DeletePreview) for d in toy.decisions for a in d.actions)
     assert any(isinstance(a, ApplyTemplate) for d in toy.decisions for a in d.actions)
+
+
+@pytest.mark.parametrize("mode", [Mode.GOOD, Mode.WRONG])
+def test_the_phase_is_written_before_the_pod_goes(mode: Mode) -> None:
+    """Else a process that dies in between tries the revision anew, and may do so for ever."""
+    found: list[tuple[Phase, Outcome | None]] = []
+
+    def note(seen: Observed, decision: Decision) -> None:
+        if any(isinstance(a, DeletePreview) for a in decision.actions):
+            assert seen.status.rollout is not None
+            found.append((seen.status.rollout.phase, seen.status.rollout.outcome))
+
+    toy = tried(mode)
+    toy.watchers.append(note)
+    toy.run()
+    over = Outcome.REVERTED if mode is Mode.WRONG else None
+    assert found == [(Phase.PREVIEWING if over else Phase.DELIVERING, over)]
 
 
 def test_the_pod_that_was_read_is_deleted_and_no_other() -> None:

@@ -59,7 +59,7 @@ def _make(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 def _deliver(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     evidence = proof.evidence(seen, moves.session(rollout))
     record = moves.before_delivery(seen, now, rollout, evidence=evidence)
-    return moves.go(seen, now, record, *moves.preview_gone(seen, rollout))
+    return moves.go(seen, now, record)
 
 
 def _late(seen: Observed, now: datetime, rollout: Rollout, pod: Pod) -> Decision:

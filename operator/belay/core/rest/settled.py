@@ -7,7 +7,7 @@ from typing import assert_never
 from belay.api.status import HistoryEntry, Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Outcome, Phase, Reason, RolloutKind, Trigger
 from belay.core import conditions, ending, gates, milestones, moves
-from belay.core.attempt import attempt_digest, unwished
+from belay.core.attempt import attempt_digest, is_wished, unwished
 from belay.core.begin import begin
 from belay.core.conditions import Say, Story
 from belay.core.decision import Action, Decision, DeleteConfigMap, DeleteRevision
@@ -154,13 +154,10 @@ def _wait(seen: Observed, now: datetime, wait: Wait) -> Decision:
 
 def _refuse(seen: Observed, now: datetime, refuse: Refuse) -> Decision:
     last = seen.status.rollout
-    if refuse.reason is Reason.QUARANTINED and last is not None and _is_last(seen, last):
-        kept = [
-            c.model_copy(update={"observed_generation": seen.generation})
-            for c in seen.status.conditions
-        ]
-        update = {"observed_generation": seen.generation, "conditions": kept}
-        return Decision().with_status(seen.status.model_copy(update=update), _unmarked(seen))
+    if refuse.reason is Reason.QUARANTINED and last is not None and is_wished(seen.spec, last):
+        kept = _story_kept(seen, now, last)
+        if kept is not None:
+            return Decision().with_status(kept, _unmarked(seen))
     story = conditions.stopped(
         refuse.reason,
         refuse.message,
@@ -172,9 +169,22 @@ def _refuse(seen: Observed, now: datetime, refuse: Refuse) -> Decision:
     return Decision(milestones=told).with_status(status, _unmarked(seen))
 
 
-def _is_last(seen: Observed, last: Rollout) -> bool:
-    """The quarantined wish is the rollout that failed last: its own story says more."""
-    return last.to.revision == seen.spec.active_revision and seen.status.phase == last.outcome
+def _story_kept(seen: Observed, now: datetime, last: Rollout) -> WorkflowStatus | None:
+    """The quarantined wish is the rollout that failed last: its own story says more.
+
+    A suspension that was lifted leaves it as it was.
+    """
+    status = seen.status
+    if last.outcome is None:
+        return None
+    if status.phase == Phase.SUSPENDED:
+        return _rest(seen, now, last.outcome, ending.told_of(seen, status, last, last.outcome, now))
+    if status.phase != last.outcome:
+        return None
+    kept = [
+        c.model_copy(update={"observed_generation": seen.generation}) for c in status.conditions
+    ]
+    return status.model_copy(update={"observed_generation": seen.generation, "conditions": kept})
 
 
 def _suspended(seen: Observed, now: datetime) -> Decision:
