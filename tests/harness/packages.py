@@ -66,23 +66,26 @@ def need(packages: Mapping[str, _Probe]) -> None:
 
 
 def program(package: str, name: str) -> Path:
-    """A program that starts no service by being there: found, or taken out of its Debian package.
-
-    Nothing is installed. Raises `SetupError` where there is no such package.
-    """
+    """A program that starts no service by being there: found, or taken out of its package."""
     found = shutil.which(name)
-    if found is not None:
-        return Path(found)
-    release = Path("/etc/os-release")
+    return Path(found) if found is not None else part(package, f"usr/bin/{name}")
+
+
+def part(package: str, path: str) -> Path:
+    """A file of a Debian package, which is not installed for that.
+
+    Raises `SetupError` where there is no such package.
+    """
+    release, name = Path("/etc/os-release"), Path(path).name
     if not shutil.which("apt-get") or not release.exists():
         raise SetupError(f"{name} is not there, and this is no Debian to take it from")
     store = Store(cache_home() / f"debian-{content_key([release])}")
     if store.missing([name]) and os.environ.get("SETUP") == "never":
         raise SetupError(f"SETUP=never, and {name} is missing. Run: apt-get install {package}")
-    return store.get(name, partial(_take_out, package, name))
+    return store.get(name, partial(_take_out, package, path))
 
 
-def _take_out(package: str, name: str, path: Path) -> None:
+def _take_out(package: str, path: str, to: Path) -> None:
     with step(f"downloading {package}"), tempfile.TemporaryDirectory() as folder:
         download = ["apt-get", "download", "-q", package]
         try:
@@ -93,7 +96,7 @@ def _take_out(package: str, name: str, path: Path) -> None:
             run(download, cwd=Path(folder))
         (archive,) = Path(folder).glob("*.deb")
         run(["dpkg-deb", "--extract", archive, folder])
-        shutil.copy(Path(folder) / "usr/bin" / name, path)
+        shutil.copy(Path(folder) / path, to)
 
 
 def _install(names: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Metrics of the process. What Workflows are in is told by `StateMetrics`, from their status."""
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,6 +15,9 @@ from prometheus_client import (
 from belay.api.words import Outcome, Verdict
 from belay.runtime.state_metrics import StateMetrics
 from belay.shell.resources import Resource
+
+_ENDS: Final = tuple(outcome for outcome in Outcome if outcome is not Outcome.REFUSED)
+"""Told as 0 from the beginning: Prometheus sees no increase where a series begins with 1."""
 
 
 class Metrics:
@@ -30,6 +34,8 @@ class Metrics:
             registry=self.registry,
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
         )
+        for outcome in _ENDS:
+            self._rollouts.labels(outcome.value, "total")
         self._checks = Counter(
             "belay_checks_total",
             "Answers of checks, by the type of the check and the verdict.",

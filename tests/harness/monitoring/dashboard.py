@@ -67,7 +67,8 @@ def _variable(label: str, series: str) -> grafana.QueryVariable:
 def _fleet() -> list[Builder[Panel]]:
     ended = 'belay_rollout_duration_seconds_count{part="total"}'
     phases = f"max by (namespace, workflow, phase) (belay_workflow_phase{{{_FLEET}}})"
-    seconds = "sum by (le) (rate(belay_rollout_duration_seconds_bucket[$__rate_interval]))"
+    took = 'belay_rollout_duration_seconds_bucket{part="total"}'
+    seconds = f"sum by (le) (rate({took}[$__rate_interval]))"
     return [
         _count("Workflows", f"belay_workflow_info{{{_FLEET}}}"),
         _count("Moving or waiting", _condition("Reconciling", "True")),

@@ -151,6 +151,13 @@ def test_series_follow_what_is_now_and_go_with_the_workflow() -> None:
     assert len(samples(metrics)) == before
 
 
+def test_the_first_rollout_that_ends_is_an_increase() -> None:
+    metrics = Metrics()
+    assert seen(metrics, "belay_rollout_duration_seconds_count", "Reverted", "total") == 0
+    metrics.rollout_part(Outcome.REVERTED, "total", 1)
+    assert seen(metrics, "belay_rollout_duration_seconds_count", "Reverted", "total") == 1
+
+
 def test_the_machine_counts_without_naming_a_workflow() -> None:
     metrics = Metrics()
     metrics.watch_queue(lambda: 3, lambda: 1.5)
