@@ -57,6 +57,7 @@ lint: $(READY) ## Check style, types, layers, and that what is generated is up t
 	@$(BIN)/python -m tests.harness.monitoring --check
 	@$(BIN)/python -m tests.harness.chart --check
 	@$(BIN)/python -m tests.harness.release
+	@$(BIN)/python -m tests.harness.argocd_cm --check
 
 .PHONY: fmt
 fmt: $(READY) ## Format the code and fix what can be fixed
@@ -76,6 +77,10 @@ chart: $(READY) ## Bring into charts/belay what it takes from crds/ and deploy/,
 monitoring: $(READY) ## Generate deploy/monitoring from its rules.yaml and the dashboard's code
 	@$(BIN)/python -m tests.harness.monitoring
 	@$(BIN)/python -m tests.harness.chart
+
+.PHONY: argocd
+argocd: $(READY) ## Generate deploy/argocd/argocd-cm.yaml from its Lua
+	@$(BIN)/python -m tests.harness.argocd_cm
 
 .PHONY: cluster
 cluster: $(READY) ## Start a local cluster that stays (Linux, root), for developing

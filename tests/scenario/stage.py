@@ -11,7 +11,10 @@ from typing import Any
 from tests.scenario import tale
 from tests.scenario.machine import Weather
 from tests.scenario.scene import Scene
+from tests.scenario.shapes import Object
 from tests.unit.shell.virtual_time import VirtualLoop
+
+from belay.shell.resources import WORKFLOWS
 
 Plot = Callable[[Scene], Awaitable[None]]
 
@@ -83,6 +86,8 @@ class Run:
     text: str
     writes: int
     restarts: int
+    states: tuple[Object, ...]
+    """Each state of a Workflow that others could have read."""
 
 
 def play(of: Story, weather: Weather | None = None) -> Run:
@@ -105,7 +110,8 @@ async def _play(of: Story, weather: Weather) -> Run:
     await scene.passes(20)
     ending = _ending(scene)
     text = _text(of, scene)
-    run = Run(ending, text, scene.machine.writes, scene.machine.restarts)
+    states = tuple(scene.server.states(WORKFLOWS))
+    run = Run(ending, text, scene.machine.writes, scene.machine.restarts, states)
     await scene.machine._die(outside)
     machine.cancel()
     with contextlib.suppress(asyncio.CancelledError):

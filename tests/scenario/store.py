@@ -149,6 +149,10 @@ class Server:
             if wanted and event.version > since:
                 yield event
 
+    def states(self, resource: Resource) -> Objects:
+        """What the objects of a kind have looked like, as far as events are remembered."""
+        return [e.body for e in self._events if e.id[0] == resource and e.kind != "DELETED"]
+
     def forget_events(self) -> None:
         """Compact: watches from before now are told 410."""
         self.oldest = self.version

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from belay.api.instances import InstanceCounts
 from belay.api.model import ATOMIC, ApiModel, Digest, RevisionName, list_map
@@ -26,6 +26,11 @@ def _microseconds(when: datetime) -> str:
 
 def _seconds(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _looked_at(generation: int | None) -> int | None:
+    """The CRD's default stands for a status that was never written."""
+    return None if generation == -1 else generation
 
 
 MicroTime = Annotated[datetime, PlainSerializer(_microseconds, when_used="json")]
@@ -252,8 +257,8 @@ class HistoryEntry(ApiModel):
 class WorkflowStatus(ApiModel):
     """What Belay observed and did."""
 
-    observed_generation: int | None = None
-    """Generation of the spec that this status speaks of."""
+    observed_generation: Annotated[int | None, BeforeValidator(_looked_at)] = None
+    """Generation of the spec that this status speaks of; -1 until Belay has looked at it."""
     active_revision: RevisionName | None = None
     """Revision that runs."""
     stable_revision: RevisionName | None = None

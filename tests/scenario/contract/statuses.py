@@ -25,6 +25,10 @@ class Statuses:
         assert made["spec"]["verification"]["window"] == "1m"
         assert made["spec"]["deadlines"]["preview"] == "2m"
 
+    async def test_a_status_that_nobody_wrote_says_so(self, api: Api) -> None:
+        await api.create(WORKFLOWS, bodies.workflow("w"))
+        assert (await api.get(WORKFLOWS, "w"))["status"] == {"observedGeneration": -1}
+
     async def test_status_is_written_apart_and_counts_no_generation(self, api: Api) -> None:
         made = await api.create(WORKFLOWS, bodies.workflow("w"))
         body = {**bodies.workflow("w", revision="v9"), "status": {"phase": "Pending"}}
@@ -67,7 +71,7 @@ class Statuses:
                 subresource="status",
                 force=True,
             )
-        assert told["status"] == {"phase": "Pending"}
+        assert told["status"] == {"observedGeneration": -1, "phase": "Pending"}
 
     async def test_a_struct_that_a_status_does_not_have_any_more_is_gone(self, api: Api) -> None:
         await api.create(WORKFLOWS, bodies.workflow("w"))
@@ -78,7 +82,7 @@ class Statuses:
                 subresource="status",
                 force=True,
             )
-        assert told["status"] == {"phase": "Failed"}
+        assert told["status"] == {"observedGeneration": -1, "phase": "Failed"}
 
     async def test_the_same_status_again_makes_no_new_version(self, api: Api) -> None:
         await api.create(WORKFLOWS, bodies.workflow("w"))

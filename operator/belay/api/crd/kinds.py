@@ -79,7 +79,7 @@ class Kind:
     def _schema(self) -> Schema:
         parts = {"spec": structural(self.spec)}
         if self.status is not None:
-            parts["status"] = without_defaults(structural(self.status))
+            parts["status"] = {**without_defaults(structural(self.status)), "default": NOT_SEEN}
         return {
             "description": self.description,
             "type": "object",
@@ -93,6 +93,10 @@ class Kind:
             },
         }
 
+
+# By kstatus an object without a status is fine. So the API server gives a new one this status,
+# until Belay writes its own: `flux` and others wait for that.
+NOT_SEEN: Final = {"observedGeneration": -1}
 
 _AGE: Final = Column(
     "Age", ".metadata.creationTimestamp", "Time since the object was created.", "date"

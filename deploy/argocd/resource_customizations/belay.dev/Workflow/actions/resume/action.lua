@@ -1,0 +1,3 @@
+-- false, not nil: a false that Git declares stays as it is.
+obj.spec.suspend = false
+return obj
