@@ -102,6 +102,8 @@ def _delivered(body: Object) -> str:
 
 
 def _kept(call: Call) -> str:
+    if "-instances-" in str(call.name):
+        return "accounts for each instance in"
     if not str(call.name).endswith(POINTER_SUFFIX):
         return "keeps the content in"
     assert call.body is not None

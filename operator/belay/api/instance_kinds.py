@@ -34,15 +34,6 @@ class Write(_Strict):
     value: Scalar
 
 
-class Through(_Strict):
-    """Objects that another controller suspends and resumes, to be paused through its own object."""
-
-    label: str
-    """The label that such an object carries, such as kueue.x-k8s.io/queue-name."""
-    kind: str
-    """Kind of the other controller's object, which the first one owns; configured here, too."""
-
-
 class InstanceKind(_Strict):
     """One kind, and how it is paused: by the value of one field, which Belay gives up again."""
 
@@ -66,7 +57,10 @@ class InstanceKind(_Strict):
     finished: Finished = Finished()
     cancel: Write | None = None
     """What ends one for good; without, `Cancel` is refused for this kind."""
-    through: Through | None = None
+    managed_label: str | None = None
+    """An object with this label is suspended and resumed by another controller, which would undo
+    a pause: it is not touched here, and paused as an instance of that controller's own kind.
+    """
 
     @field_validator("paused_value", mode="before")
     @classmethod
@@ -91,6 +85,7 @@ SHIPPED: Final = (
         restarts=True,
         default=Policy.PIN,
         finished=Finished(conditions=["Complete", "Failed"]),
+        managed_label="kueue.x-k8s.io/queue-name",
     ),
     InstanceKind(group="batch", version="v1", resource="cronjobs", kind="CronJob"),
 )

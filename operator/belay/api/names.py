@@ -24,6 +24,9 @@ LABEL_PAUSED_BY: Final = "belay.dev/paused-by"
 LABEL_PAUSED_AGAIN: Final = "belay.dev/paused-again"
 """On one that somebody else had resumed meanwhile: id of the rollout that paused it once more."""
 
+LABEL_RECORD_OF: Final = "belay.dev/record-of"
+"""On the account of a rollout's instances: name of the Workflow."""
+
 MANAGER_DELIVERY: Final = "belay-delivery"
 MANAGER_PAUSE: Final = "belay-pause"
 MANAGER_STATUS: Final = "belay-status"

@@ -188,6 +188,24 @@ class ResumeInstances:
         return f"letting go {_few(self.writes)}"
 
 
+@dataclass(frozen=True, slots=True)
+class AccountFor:
+    """Keep the account of each instance of this rollout."""
+
+    workflow: str
+    uid: str
+    name: str
+    stage: str
+    """`pausing` or `resuming`."""
+    lines: tuple[dict[str, str], ...]
+    kept: frozenset[str]
+    """Names of the accounts that are still needed."""
+
+    @property
+    def told(self) -> str:
+        return f"keeping the account of {len(self.lines)} instances in ConfigMap {self.name}"
+
+
 def _few(writes: tuple[InstanceWrite, ...]) -> str:
     first = ", ".join(w.target for w in writes[:3])
     return first + (f" and {len(writes) - 3} more" if len(writes) > 3 else "")
@@ -205,6 +223,7 @@ Action = (
     | DeleteRevision
     | PauseInstances
     | ResumeInstances
+    | AccountFor
 )
 
 

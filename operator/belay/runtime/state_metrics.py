@@ -31,6 +31,8 @@ class _State:
     """Last outcome, its reason and when."""
     quarantined: int
     wanted_quarantined: bool
+    instances: tuple[tuple[str, int], ...]
+    """Running instances of the last rollout, by what became of them."""
 
 
 class StateMetrics:
@@ -51,6 +53,7 @@ class StateMetrics:
             outcome=_last_outcome(status),
             quarantined=len(status.quarantine),
             wanted_quarantined=_wants_quarantined(desired, status),
+            instances=_counts(status),
         )
 
     def drop(self, key: Key) -> None:
@@ -68,6 +71,13 @@ class StateMetrics:
                     for key, state in block
                     for sample in samples(state)
                 )
+
+
+def _counts(status: WorkflowStatus) -> tuple[tuple[str, int], ...]:
+    rollout = status.rollout
+    if rollout is None or rollout.instances is None:
+        return ()
+    return tuple(rollout.instances.to_api().items())
 
 
 def _last_outcome(status: WorkflowStatus) -> tuple[str, str, float] | None:
@@ -146,6 +156,11 @@ def _wanted_quarantined(state: _State) -> Iterator[str]:
         yield "} 1"
 
 
+def _instances(state: _State) -> Iterator[str]:
+    for name, number in state.instances:
+        yield f',state="{name}"}} {number}'
+
+
 _FAMILIES: Final[dict[str, tuple[str, Callable[[_State], Iterator[str]]]]] = {
     "belay_workflow_info": ("Wanted and active revision.", _info),
     "belay_workflow_condition": ("1 for the status that each condition has.", _conditions),
@@ -160,5 +175,9 @@ _FAMILIES: Final[dict[str, tuple[str, Callable[[_State], Iterator[str]]]]] = {
     "belay_workflow_wanted_quarantined": (
         "1 where such an attempt is wanted; absent otherwise.",
         _wanted_quarantined,
+    ),
+    "belay_workflow_instances": (
+        "Running instances of the last rollout, by what became of them.",
+        _instances,
     ),
 }

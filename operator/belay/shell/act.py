@@ -15,6 +15,7 @@ from belay.api.names import MANAGER_DELIVERY
 from belay.api.status import Baseline
 from belay.api.words import Reason, Verdict
 from belay.core.decision import (
+    AccountFor,
     Action,
     ApplyTemplate,
     CreatePreview,
@@ -34,6 +35,7 @@ from belay.core.decision import (
 from belay.core.delivery import PREVIEW_GRACE
 from belay.core.evidence.probe import Answer, Probe, Sample
 from belay.core.observed import DryRun, Refusal
+from belay.shell import account
 from belay.shell.checks.credentials import Credentials, Problem
 from belay.shell.checks.exec_check import may_exec
 from belay.shell.checks.job_check import read_template
@@ -91,20 +93,31 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
             return await _apply(turn, _resource_of(body), body, force=force)
         case PatchTemplate():
             return await _patch(turn, action)
-        case DeletePod(name, uid):
-            await _gone(turn, PODS, name, uid=uid)
         case CreatePreview(body):
             return await _create_preview(turn, body)
-        case DeletePreview(name, uid):
-            await _gone(turn, PODS, name, uid=uid, grace=PREVIEW_GRACE)
-        case DeleteConfigMap(name, uid) | DeleteRevision(name, uid):
-            kind = CONFIG_MAPS if isinstance(action, DeleteConfigMap) else REVISIONS
-            await _gone(turn, kind, name, uid=uid)
+        case DeletePod() | DeletePreview() | DeleteConfigMap() | DeleteRevision():
+            await _delete(turn, action)
         case PauseInstances(writes) | ResumeInstances(writes):
             return _instances_refused(await write_all(turn.cluster, writes))
+        case AccountFor():
+            await account.keep(turn, action)
         case _:
             assert_never(action)
     return None
+
+
+async def _delete(
+    turn: Turn, action: DeletePod | DeletePreview | DeleteConfigMap | DeleteRevision
+) -> None:
+    match action:
+        case DeletePod(name, uid):
+            await _gone(turn, PODS, name, uid=uid)
+        case DeletePreview(name, uid):
+            await _gone(turn, PODS, name, uid=uid, grace=PREVIEW_GRACE)
+        case DeleteConfigMap(name, uid):
+            await _gone(turn, CONFIG_MAPS, name, uid=uid)
+        case DeleteRevision(name, uid):
+            await _gone(turn, REVISIONS, name, uid=uid)
 
 
 def _instances_refused(failed: list[tuple[InstanceWrite, ApiError]]) -> Refusal | None:

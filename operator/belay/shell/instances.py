@@ -46,6 +46,8 @@ async def find(turn: Turn, seen: Observed, look: Look) -> Instances | None:
     raws: dict[str, tuple[_Asked, Object]] = {}
     for one, answer in zip(asked, answers, strict=True):
         for raw in () if isinstance(answer, str) else answer:
+            if one.kind.managed_label in (raw["metadata"].get("labels") or {}):
+                continue
             raws.setdefault(raw["metadata"]["uid"], (one, raw))
     active = await _active(turn, seen, [(a.kind, raw) for a, raw in raws.values()])
     rollout = seen.status.rollout

@@ -3,6 +3,7 @@
 from belay.api.instances import AfterRevert, Afterwards, InstanceCounts
 from belay.api.status import Rollout
 from belay.api.words import Outcome
+from belay.core.instances.record import fate
 from belay.core.instances.view import Instances, InstanceView
 from belay.core.observed import Observed
 
@@ -44,7 +45,7 @@ def let_go(
 ) -> InstanceCounts:
     """The counts as they are once all of these are let go."""
     ended = sum(i.uid in cancelled for i in held)
-    anew = sum(i.kind.restarts and i.suspended and i.uid not in cancelled for i in held)
+    anew = sum(fate(i, i.uid in cancelled) == "restarted" for i in held)
     update = {"cancelled": ended, "restarted": anew, "resumed": len(held) - ended - anew}
     return (known or InstanceCounts()).model_copy(update=update)
 

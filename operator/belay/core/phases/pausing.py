@@ -7,9 +7,9 @@ from belay.api.instances import OnPauseTimeout
 from belay.api.status import Rollout
 from belay.api.words import Phase, Reason
 from belay.core import ending, moves
-from belay.core.decision import Decision, PauseInstances
+from belay.core.decision import AccountFor, Decision, PauseInstances
 from belay.core.evidence.proof import Fault, Why
-from belay.core.instances import account, telling, writes
+from belay.core.instances import account, record, telling, writes
 from belay.core.instances.view import Instances
 from belay.core.observed import Observed
 from belay.core.phases.content import refused
@@ -77,13 +77,16 @@ def _why(now: datetime, rollout: Rollout, found: Instances) -> Why:
 
 def _on(seen: Observed, now: datetime, rollout: Rollout, found: Instances | None) -> Decision:
     """All stand still that should, or it is time to go on without."""
+    account_for: tuple[AccountFor, ...] = ()
     if found is not None:
         rollout = _counted(rollout, found).model_copy(update={"paused": bool(found.held)})
     limits = seen.spec.deadlines
     if rollout.ending is not None:
         return moves.go(seen, now, moves.enter(rollout, Phase.REVERTING, now, limits.revert))
-    record = moves.enter(rollout, Phase.DELIVERING, now, limits.deliver, delivered=True)
-    return moves.go(seen, now, record)
+    if found is not None and found.running:
+        account_for = (record.at_pausing(seen, now, found),)
+    on = moves.enter(rollout, Phase.DELIVERING, now, limits.deliver, delivered=True)
+    return moves.go(seen, now, on, *account_for)
 
 
 def _counted(rollout: Rollout, found: Instances) -> Rollout:

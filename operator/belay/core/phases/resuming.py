@@ -5,7 +5,7 @@ from datetime import datetime
 from belay.api.status import Rollout
 from belay.core import ending, moves
 from belay.core.decision import Decision, ResumeInstances
-from belay.core.instances import account, writes
+from belay.core.instances import account, record, writes
 from belay.core.instances.view import InstanceView
 from belay.core.observed import Observed
 from belay.core.phases.observing import begin_window
@@ -16,12 +16,12 @@ def resuming(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     until = moves.patient(seen, rollout)
     if held and (until is None or now < until):
         return let_go(seen, now, rollout)
-    record = rollout.model_copy(
+    rollout = rollout.model_copy(
         update={"paused": False, "instances": account.left(held, rollout.instances)}
     )
-    if record.ending is not None:
-        return ending.end(seen, now, record, record.ending)
-    return begin_window(seen, now, record)
+    if rollout.ending is not None:
+        return ending.end(seen, now, rollout, rollout.ending)
+    return begin_window(seen, now, rollout)
 
 
 def let_go(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -30,7 +30,9 @@ def let_go(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     ended = account.to_cancel(seen, rollout, held)
     if not account.is_told(rollout.instances):
         counts = account.let_go(held, ended, rollout.instances)
-        return moves.go(seen, now, rollout.model_copy(update={"instances": counts}))
+        account_for = record.at_resuming(seen, now, held, ended)
+        told = rollout.model_copy(update={"instances": counts})
+        return moves.go(seen, now, told, account_for)
     until = moves.patient(seen, rollout)
     if seen.failure is not None:
         return moves.stay(seen, now, rollout, until=until)

@@ -1,0 +1,57 @@
+"""One ConfigMap for each rollout with instances: what was done with each of them."""
+
+import base64
+import gzip
+import json
+import logging
+
+from belay.api.names import API_VERSION, LABEL_RECORD_OF
+from belay.core.decision import AccountFor
+from belay.shell.cluster import Object
+from belay.shell.errors import ApiError, Unavailable
+from belay.shell.resources import CONFIG_MAPS
+from belay.shell.turn import Turn
+
+log = logging.getLogger(__name__)
+
+
+async def keep(turn: Turn, action: AccountFor) -> None:
+    """Write it, and drop those whose rollout has left the history.
+
+    A refusal, such as by a quota, holds no rollout up.
+    """
+    namespace = turn.key.namespace
+    manager = f"belay-account-{action.stage}"
+    try:
+        await turn.cluster.apply(CONFIG_MAPS, _body(namespace, action), manager=manager, force=True)
+        labels = f"{LABEL_RECORD_OF}={action.workflow}"
+        known, _ = await turn.cluster.list_metadata(CONFIG_MAPS, namespace, labels=labels)
+        for old in known:
+            metadata = old["metadata"]
+            if metadata["name"] not in action.kept:
+                await turn.cluster.delete(
+                    CONFIG_MAPS, namespace, metadata["name"], uid=metadata["uid"]
+                )
+    except Unavailable:
+        raise
+    except ApiError as error:
+        log.warning("no account of instances: %s", error, extra={"workflow": str(turn.key)})
+
+
+def _body(namespace: str, action: AccountFor) -> Object:
+    text = json.dumps(list(action.lines), separators=(",", ":")).encode()
+    packed = base64.b64encode(gzip.compress(text, mtime=0)).decode()
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": "Workflow",
+        "name": action.workflow,
+        "uid": action.uid,
+    }
+    metadata = {
+        "name": action.name,
+        "namespace": namespace,
+        "labels": {LABEL_RECORD_OF: action.workflow},
+        "ownerReferences": [owner],
+    }
+    data = {f"{action.stage}.json.gz": packed}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": data}
