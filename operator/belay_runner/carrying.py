@@ -103,8 +103,7 @@ class Carrier:
                 else:
                     self._note(run, event)
         except Exception as error:  # noqa: BLE001 - whatever the engine raises ends this run alone
-            told = stood.error if stood.state is State.FAILED and stood.outputs else None
-            stood = Stood(State.FAILED, stood.outputs, told or str(error))
+            stood = Stood(State.FAILED, stood.outputs, str(error))
         try:
             if stood.state is State.PAUSED and run.abort_reason is None:
                 self._stand(run, execution, stood)
