@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from tests.e2e.conftest import Begin
 from tests.harness import charts, images, kube, release
+from tests.harness import workbench_manifests as manifests
 from tests.harness.charts import Release
 from tests.harness.cluster import Cluster
 from tests.harness.setup import SetupError
 from tests.harness.workbench import Bench, Object
 from tests.harness.workbench_flow import Flow
 
-from belay.api.names import ANNOTATION_REVISION
-from belay.shell.resources import PODS
+from belay.api.names import ANNOTATION_REVISION, LABEL_PAUSED_BY, MANAGER_PAUSE
+from belay.shell.resources import JOBS, PODS
 
 FORMER = "0.1.0"
 
@@ -28,7 +29,7 @@ class Installed:
     former: Path
     served: str
 
-    def bring(self, verb: str, chart: Path, tag: str) -> None:
+    def bring(self, verb: str, chart: Path, tag: str, *, wait: bool = True) -> None:
         """Install or upgrade, and wait as people do. Other cases share the cluster's CRDs."""
         values = {
             "image": {"tag": tag},
@@ -37,7 +38,8 @@ class Installed:
             "replicas": 1,
             "watchNamespaces": [self.served],
         }
-        self.release.run(verb, str(chart), "--wait", "--timeout=90s", values=values)
+        waiting = ("--wait", "--timeout=90s") if wait else ()
+        self.release.run(verb, str(chart), *waiting, values=values)
 
     def said(self, _: str) -> str:
         """What its pods logged."""
@@ -96,7 +98,10 @@ async def test_a_release_comes_is_upgraded_rolled_back_and_goes(
     await promoted(flow, "v3", begun)
     assert await versions(bench, installed) == {f"localhost/belay:{FORMER}"}
 
-    installed.release.run("uninstall", "--wait")
+    installed.bring("upgrade", charts.CHART, "dev", wait=False)
+    await paused_by_belay(bench)
+    installed.release.run("uninstall", "--wait", "--timeout=90s")
+    await bench.until(JOBS, "run", lambda job: not job["spec"].get("suspend"))
     await nothing_is_left(bench, installed)
     await bench.until_runs("v3")
 
@@ -119,6 +124,14 @@ async def promoted(flow: Flow, revision: str, begun: str) -> None:
     found = await flow.at("Promoted")
     newest = found["status"]["history"][0]
     assert (newest["id"], newest["outcome"], newest["revision"]) == (begun, "Promoted", revision)
+
+
+async def paused_by_belay(bench: Bench) -> None:
+    """A Job with the marks of one that Belay has paused for a Workflow that is gone."""
+    await bench.apply(JOBS, manifests.job("run"))
+    marks = {"labels": {LABEL_PAUSED_BY: str(uuid.uuid4())}}
+    paused = {"metadata": {"name": "run", **marks}, "spec": {"suspend": True}}
+    await bench.apply(JOBS, paused, MANAGER_PAUSE)
 
 
 async def versions(bench: Bench, installed: Installed) -> set[str]:

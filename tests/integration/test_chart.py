@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
 import yaml
-from tests.harness import binaries, charts
-from tests.harness.setup import ROOT, run
+from tests.harness import binaries, charts, go_tools
+from tests.harness.cluster import Cluster
+from tests.harness.setup import ROOT, SetupError, run
 
 Object = dict[str, Any]
 
@@ -23,3 +25,162 @@ def test_the_chart_and_the_base_say_the_same() -> None:
     assert chart.keys() == base.keys()
     for name, obj in base.items():
         assert chart[name] == obj, name
+
+
+MATRIX: dict[str, Object] = {
+    "defaults": {},
+    "some namespaces": {"watchNamespaces": ["a", "b"]},
+    "some namespaces, no machinery": {"watchNamespaces": ["a"], "rbac": {"nodes": False}},
+    "further kinds": {"targetKinds": ["rollouts.argoproj.io"]},
+    "further kinds in some namespaces": {
+        "targetKinds": ["rollouts.argoproj.io"],
+        "watchNamespaces": ["a"],
+    },
+    "instance kinds": {
+        "instanceKinds": [{"group": "g", "version": "v1", "resource": "runs", "kind": "Run"}],
+        "rbac": {"extraRules": [{"apiGroups": ["g"], "resources": ["runs"], "verbs": ["get"]}]},
+    },
+    "all monitoring": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "p"}},
+        "prometheusRule": {"enabled": True},
+        "dashboard": {"enabled": True},
+    },
+    "by digest": {"image": {"digest": f"sha256:{'a' * 64}"}},
+    "everything of a pod": {
+        "podNetworks": ["10.0.0.0/8"],
+        "mountPaths": ["/opt"],
+        "allowHostNetwork": True,
+        "log": {"format": "json", "level": "debug"},
+        "extraArgs": ["--workers=4"],
+        "extraEnv": [{"name": "A", "value": "b"}],
+        "imagePullSecrets": [{"name": "s"}],
+        "nodeSelector": {"a": "b"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "p",
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"a": "b"},
+        "serviceAccount": {"annotations": {"a": "b"}},
+        "networkPolicy": {"from": [{"podSelector": {}}]},
+    },
+    "the least": {
+        "crds": {"install": False},
+        "rbac": {"create": False, "userRoles": False},
+        "serviceAccount": {"create": False, "name": "mine"},
+        "podDisruptionBudget": {"enabled": False},
+        "networkPolicy": {"enabled": False},
+        "releaseOnUninstall": {"enabled": False},
+        "replicas": 1,
+    },
+}
+SCORED = (
+    "--ignore-container-cpu-limit",  # a limit throttles the way back
+    *(
+        f"--ignore-test={test}"
+        for test in (
+            "container-image-pull-policy",  # a pull at each start would need the registry then
+            "container-ephemeral-storage-request-and-limit",  # nothing is written but the log
+            "deployment-has-host-podantiaffinity",  # topologySpreadConstraints do it
+            "container-image-tag",
+        )
+    ),
+)
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_what_is_rendered_has_no_finding_and_is_taken(
+    cluster: Cluster, namespace: str, name: str
+) -> None:
+    """Tried on the API server where that knows the kinds, pods under PodSecurity restricted."""
+    values = MATRIX[name]
+    rendered = charts.render(values)
+    spaced = {each["metadata"].get("namespace", "") for each in rendered}
+    assert spaced <= {"", "belay-system", "default", *values.get("watchNamespaces", ())}
+    if name != "the least":  # that is without the policies which are looked for
+        assert not score(rendered)
+
+    foreign = {"ServiceMonitor", "PrometheusRule"}
+    if name != "defaults":
+        foreign.add("CustomResourceDefinition")
+    known = [each for each in rendered if each["kind"] not in foreign]
+    tried = [moved(each, namespace) for each in (*known, *pods(known))]
+    dry = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+    cluster.kubectl(*dry, stdin=yaml.dump_all(tried, Dumper=yaml.CSafeDumper))
+
+
+def moved(obj: Object, namespace: str) -> Object:
+    if "namespace" not in obj["metadata"]:
+        return obj
+    return {**obj, "metadata": {**obj["metadata"], "namespace": namespace}}
+
+
+def pods(objects: list[Object]) -> list[Object]:
+    """Those that controllers would make, in the name of the ServiceAccount that is there."""
+    found = []
+    for each in objects:
+        if each["kind"] in {"Deployment", "Job"}:
+            template = each["spec"]["template"]
+            spec = {**template["spec"], "serviceAccountName": "default"}
+            spec.pop("priorityClassName", None)
+            metadata = {"name": each["metadata"]["name"], "namespace": "", **template["metadata"]}
+            found.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    return found
+
+
+def test_the_base_has_no_finding() -> None:
+    kubectl = binaries.find(("kubectl",)) / "kubectl"
+    built = run([kubectl, "kustomize", ROOT / "deploy/base"])
+    assert not score(list(yaml.load_all(built, yaml.CSafeLoader)))
+
+
+def score(objects: list[Object]) -> str:
+    """The findings of kube-score. What hooks start serves nobody and lives for seconds."""
+    lasting = [each for each in objects if not charts.is_hook(each)]
+    scored = [each for each in lasting if each["kind"] != "CustomResourceDefinition"]
+    command = [go_tools.program(go_tools.KUBE_SCORE), "score", "--output-format=ci", *SCORED, "-"]
+    try:
+        run(command, stdin=yaml.dump_all(scored, Dumper=yaml.CSafeDumper))
+    except SetupError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"replicas": "two"}, "/replicas"),
+        ({"replica": 3}, "replica"),
+        ({"image": {"digest": "sha256:1"}}, "/image/digest"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
+        ({"watchNamespaces": "a"}, "/watchNamespaces"),
+        ({"watchNamespaces": ["A"]}, "/watchNamespaces/0"),
+        ({"targetKinds": ["jobs.batch"]}, "/targetKinds/0"),
+        ({"podNetworks": ["everywhere"]}, "/podNetworks/0"),
+        ({"log": {"level": "loud"}}, "/log/level"),
+        ({"extraArgs": {"workers": 4}}, "/extraArgs"),
+        ({"serviceMonitor": {"interval": "often"}}, "/serviceMonitor/interval"),
+        ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(values: Object, named: str) -> None:
+    with pytest.raises(SetupError, match=named):
+        charts.render(values)
+
+
+def test_with_some_namespaces_nothing_of_the_whole_cluster_is_granted_but_nodes() -> None:
+    rendered = charts.render({"watchNamespaces": ["a", "b"], "rbac": {"userRoles": False}})
+    roles = [each for each in rendered if each["kind"] == "ClusterRole"]
+    assert [role["rules"][0]["resources"] for role in roles] == [["nodes"]]
+    spaced = {each["metadata"]["namespace"] for each in rendered if each["kind"] == "Role"}
+    assert spaced == {"a", "b", "belay-system", "default"}
+
+
+def test_the_notes_name_three_commands() -> None:
+    notes = (charts.CHART / "templates/NOTES.txt").read_text()
+    assert [line[:2] for line in notes.splitlines() if line[:1].isdigit()] == ["1.", "2.", "3."]
+    assert "belay snapshot" in notes
+    assert "kubectl annotate" in notes
+
+
+def test_the_chart_is_clean_to_helm() -> None:
+    assert "0 chart(s) failed" in charts.helm("lint", "--strict", charts.CHART)

@@ -70,3 +70,20 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end }}
+
+{{- define "belay.configurationMount" -}}
+{{- if .Values.instanceKinds -}}
+volumeMounts:
+- name: configuration
+  mountPath: /etc/belay-operator
+{{- end -}}
+{{- end }}
+
+{{- define "belay.configurationVolume" -}}
+{{- if .Values.instanceKinds -}}
+volumes:
+- name: configuration
+  configMap:
+    name: {{ include "belay.fullname" . }}-configuration
+{{- end -}}
+{{- end }}
