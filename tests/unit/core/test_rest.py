@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from tests.unit.core import world
+from tests.unit.core.properties import consistent
 from tests.unit.core.toy import Mode, Toy, promoted
 from tests.unit.core.world import NOW, observed, seconds, stamp
 
@@ -182,6 +183,21 @@ def test_the_same_attempt_stands_in_the_quarantine_once() -> None:
     toy.retry = "one"
     toy.run()
     assert [q.rollout for q in toy.status.quarantine] == ["2-2"]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PROMOTED, Outcome.SUPERSEDED])
+@pytest.mark.parametrize("suspended", [False, True])
+def test_only_a_failure_is_told_again_of_what_is_in_quarantine(
+    outcome: Outcome, suspended: bool
+) -> None:
+    toy = promoted("v1").behaves("v2", Mode.WRONG).wish("v2").run()
+    last = toy.status.rollout.model_copy(update={"outcome": outcome})
+    phase = Phase.SUSPENDED if suspended else outcome
+    toy.status = toy.status.model_copy(update={"rollout": last, "phase": phase.value})
+    toy.wish(revision_history_limit=9).turn()
+    assert toy.status.phase == Outcome.REFUSED
+    assert toy.says(ConditionType.STALLED) == ("True", Reason.QUARANTINED)
+    consistent(toy.status, toy.generation)
 
 
 # Housekeeping

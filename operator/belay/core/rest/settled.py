@@ -175,7 +175,7 @@ def _story_kept(seen: Observed, now: datetime, last: Rollout) -> WorkflowStatus 
     A suspension that was lifted leaves it as it was.
     """
     status = seen.status
-    if last.outcome is None:
+    if last.outcome in {None, Outcome.PROMOTED, Outcome.SUPERSEDED}:
         return None
     if status.phase == Phase.SUSPENDED:
         return _rest(seen, now, last.outcome, ending.told_of(seen, status, last, last.outcome, now))
