@@ -72,8 +72,8 @@ async def test_what_runs_stands_still_for_a_delivery_and_what_others_suspended_s
         seen_still.append(await suspended(bench) == {f"i{n}" for n in range(count)})
         seen_still.append(await job_pods(bench) == 0)
 
-    looking = asyncio.create_task(look_while_it_is_delivered())
     await flow.wish("v2")
+    looking = asyncio.create_task(look_while_it_is_delivered())
     found = await flow.at("Promoted")
     await looking
     assert seen_still == [True, True]
