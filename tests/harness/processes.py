@@ -39,7 +39,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=_without_proxies(),
+                env=_environment(),
                 pass_fds=keep_open,
             )
         _CHILDREN[process.pid] = process
@@ -132,6 +132,7 @@ def _started(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _without_proxies() -> dict[str, str]:
-    """The components talk to this machine only."""
-    return {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+def _environment() -> dict[str, str]:
+    """No proxies, for the components talk to this machine only; and less collecting of garbage."""
+    kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    return {"GOGC": "400", **kept}

@@ -94,7 +94,7 @@ def deployment(
         "name": "app",
         "image": images.base().name,
         "imagePullPolicy": "Never",
-        "command": ["python3", "-u", "-c", _APP.read_text()],
+        "command": ["python3", "-IS", "-u", "-c", _APP.read_text()],
         "env": [{"name": "LINGER", "value": str(linger)}],
         "ports": [{"name": "http", "containerPort": 8080}],
         "readinessProbe": {
