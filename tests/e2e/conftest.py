@@ -17,6 +17,8 @@ from tests.harness.workbench_operator import Operator, Places
 from belay.shell.cluster import Cluster as Api
 
 Begin = Callable[..., Awaitable[Flow]]
+MOST_PLACES = 20
+"""Of one operator."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,12 +39,28 @@ def operator_kubeconfig(cluster: Cluster, crds: None, once: Once) -> Path:
 
 @pytest.fixture(scope="session")
 def places(
-    cluster: Cluster, operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster,
+    operator_kubeconfig: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Places]:
     """Namespaces of this process, each for one case, that share operators."""
-    found = Places(cluster, operator_kubeconfig, tmp_path_factory.mktemp("operators"))
+    told: dict[str, Any] = getattr(request.config, "workerinput", {})
+    share = -(-_cases(request.session.items) // told.get("workercount", 1))
+    folder = tmp_path_factory.mktemp("operators")
+    found = Places(cluster, operator_kubeconfig, folder, min(share, MOST_PLACES))
     yield found
     found.close()
+
+
+def _cases(items: list[pytest.Item]) -> int:
+    """How many cases of the run share operators."""
+    asked = [set(getattr(item, "fixturenames", ())) for item in items if not _is_skipped(item)]
+    return sum("bench" in names and "own_place" not in names for names in asked)
+
+
+def _is_skipped(item: pytest.Item) -> bool:
+    return item.get_closest_marker("skip") is not None
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """Rollouts of v2 that stand still in a phase, until they are let go."""
 
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+import pytest
 from tests.e2e.conftest import Begin
 from tests.harness.workbench import Bench, carries, uid_name
 from tests.harness.workbench_flow import Flow
@@ -11,6 +14,7 @@ from tests.harness.workbench_manifests import ANSWERS
 from belay.shell.resources import CONFIG_MAPS
 
 Members = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,17 @@ LINGERING = {
         {**_ALOFT, "window": "60s"}, {"note": "second"}, {"ready": 200}, {"switch": True}
     ),
 }
+
+
+def sampled(count: int, of: int) -> pytest.MarkDecorator:
+    """The places `nth` of a sample: so many in each run, all of them with --full."""
+    rest = [pytest.param(n, marks=pytest.mark.full) for n in range(count, of)]
+    return pytest.mark.parametrize("nth", [*range(count), *rest])
+
+
+def pick(seed: int, among: Sequence[T], nth: int) -> T:
+    """The nth of these in the run's own order."""
+    return random.Random(seed).sample(among, len(among))[nth]
 
 
 async def linger(bench: Bench, begin: Begin, phase: str, **options: Any) -> Flow:

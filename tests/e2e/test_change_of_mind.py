@@ -1,23 +1,28 @@
-"""People change their minds in mid-rollout, and they always win."""
+"""People change their minds in mid-rollout, and they always win.
 
+Where a case has phases, a run takes some of them by its seed, and all with --full.
+"""
+
+import itertools
 from datetime import UTC, datetime
 
-import pytest
 from tests.e2e.conftest import Begin
-from tests.e2e.lingering import linger, release
+from tests.e2e.lingering import linger, pick, release, sampled
 from tests.harness.workbench import Bench, gone, uid_name
 from tests.harness.workbench_flow import condition, ready
 
 from belay.shell.resources import PODS, WORKFLOWS
 
 PHASES = ["Previewing", "Delivering", "Observing"]
+CLOCKS = ["Previewing", "Observing"]
+NEWER = list(itertools.product(PHASES, ["v1", "v3"]))
 
 
-@pytest.mark.parametrize("wish", ["v1", "v3"])
-@pytest.mark.parametrize("phase", PHASES)
+@sampled(3, len(NEWER))
 async def test_a_newer_wish_wins_in_mid_rollout(
-    bench: Bench, begin: Begin, phase: str, wish: str
+    bench: Bench, begin: Begin, seed: int, nth: int
 ) -> None:
+    phase, wish = pick(seed, NEWER, nth)
     before = await linger(bench, begin, phase, window="60s")
     first = (await before.now())["status"]["rollout"]["id"]
     await bench.revise("v3", note="third")
@@ -43,10 +48,11 @@ async def test_a_wish_for_the_stable_revision_ends_a_preview_without_touching_a_
     assert {uid_name(pod) for pod in await bench.pods()} == before
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@sampled(2, len(PHASES))
 async def test_an_abort_goes_back_and_is_not_tried_again_until_a_retry(
-    bench: Bench, begin: Begin, phase: str
+    bench: Bench, begin: Begin, seed: int, nth: int
 ) -> None:
+    phase = pick(seed, PHASES, nth)
     flow = await linger(bench, begin, phase, window="60s")
     await flow.annotate("abort", "enough")
     found = await flow.at("Aborted")
@@ -64,10 +70,11 @@ async def test_an_abort_goes_back_and_is_not_tried_again_until_a_retry(
         await flow.at("Observing")
 
 
-@pytest.mark.parametrize("phase", ["Previewing", "Observing"])
+@sampled(1, len(CLOCKS))
 async def test_suspend_stops_the_clock_and_keeps_hands_off(
-    bench: Bench, begin: Begin, phase: str
+    bench: Bench, begin: Begin, seed: int, nth: int
 ) -> None:
+    phase = pick(seed, CLOCKS, nth)
     flow = await linger(bench, begin, phase)
     flow.spec["suspend"] = True
     await flow.apply()
@@ -90,10 +97,11 @@ async def test_suspend_stops_the_clock_and_keeps_hands_off(
     await flow.at("Promoted")
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@sampled(2, len(PHASES))
 async def test_a_workflow_that_is_deleted_in_mid_rollout_leaves_pods_running(
-    bench: Bench, begin: Begin, phase: str
+    bench: Bench, begin: Begin, seed: int, nth: int
 ) -> None:
+    phase = pick(seed, PHASES, nth)
     flow = await linger(bench, begin, phase, window="60s")
     preview = f"wf-preview-{(await flow.now())['status']['rollout']['id']}"
     before = {uid_name(pod) for pod in await bench.pods()}

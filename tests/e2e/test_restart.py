@@ -1,27 +1,21 @@
 """The operator is killed in the middle of everything, and its successor goes on."""
 
-import random
-
 import pytest
 from tests.e2e.conftest import Begin
-from tests.e2e.lingering import LINGERING, linger, release
+from tests.e2e.lingering import LINGERING, linger, pick, release, sampled
 from tests.harness.workbench import Bench
 from tests.harness.workbench_flow import ready
 
 PHASES = ["Pending", *LINGERING]
-SAMPLED = 2
 
 
 @pytest.mark.usefixtures("own_place")
-@pytest.mark.parametrize(
-    "nth",
-    [n if n < SAMPLED else pytest.param(n, marks=pytest.mark.full) for n in range(len(PHASES))],
-)
+@sampled(2, len(PHASES))
 async def test_a_killed_operator_is_not_missed(
     bench: Bench, begin: Begin, seed: int, nth: int
 ) -> None:
     """All phases with --full; else as many as are chosen by the seed."""
-    phase = random.Random(seed).sample(PHASES, len(PHASES))[nth]
+    phase = pick(seed, PHASES, nth)
     if phase == "Pending":
         flow = await begin()
         await flow.wish("v2")

@@ -1,7 +1,7 @@
 """A bad revision is caught, and the last proven one serves."""
 
-import pytest
 from tests.e2e.conftest import Begin
+from tests.e2e.lingering import pick, sampled
 from tests.harness import workbench_manifests as manifests
 from tests.harness.workbench import Bench, carries, gone, uid_name
 from tests.harness.workbench_client import asking
@@ -9,6 +9,9 @@ from tests.harness.workbench_flow import Flow, condition, ready
 from tests.harness.workbench_manifests import ANSWERS
 
 from belay.shell.resources import CONFIG_MAPS, PODS
+
+POLICIES = [("Hold", "Held", "v2"), ("Revert", "Reverted", "v1"), ("Promote", "Promoted", "v2")]
+"""What follows no verdict: the policy, the outcome, and what runs then."""
 
 
 async def test_a_bad_revision_is_caught_aside_and_no_user_notices(
@@ -73,7 +76,7 @@ async def test_a_crash_loop_reverts_long_before_the_deadline(bench: Bench, begin
 
 
 async def test_pods_that_never_get_ready_revert_at_the_deadline(bench: Bench, begin: Begin) -> None:
-    flow = await begin(preview="None", deadlines={"deliver": "15s"})
+    flow = await begin(preview="None", deadlines={"deliver": "10s"})
     await bench.revise("v2", ready=503)
     await flow.wish("v2")
     found = await flow.at("Reverted")
@@ -124,13 +127,11 @@ async def test_on_failure_hold_leaves_it_for_a_person(bench: Bench, begin: Begin
     await bench.until_runs("v2")
 
 
-@pytest.mark.parametrize(
-    ("policy", "outcome", "runs"),
-    [("Hold", "Held", "v2"), ("Revert", "Reverted", "v1"), ("Promote", "Promoted", "v2")],
-)
+@sampled(1, len(POLICIES))
 async def test_no_verdict_within_the_deadline_follows_the_policy(
-    bench: Bench, begin: Begin, policy: str, outcome: str, runs: str
+    bench: Bench, begin: Begin, seed: int, nth: int
 ) -> None:
+    policy, outcome, runs = pick(seed, POLICIES, nth)
     patient = {**ANSWERS, "at": ["Gate"], "failureThreshold": 100}
     flow = await begin(
         checks=[patient], preview="None", onInconclusive=policy, deadlines={"verify": "2s"}

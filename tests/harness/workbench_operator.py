@@ -99,17 +99,23 @@ class Operator:
         return "\n".join(line for line in lines if not any(name in line for name in others))
 
 
+MORE = 6
+"""Namespaces of a further operator."""
+
+
 @dataclass(slots=True)
 class Places:
     """Namespaces that one operator serves, for cases that need no operator of their own.
 
-    An operator costs two seconds to start, and serves the namespaces that it was started with.
+    An operator costs two seconds to start, and serves the namespaces that it was started with; a
+    namespace that no case takes costs a seventh of a second, most of it to delete.
     """
 
     cluster: Cluster
     kubeconfig: Path
     folder: Path
-    size: int = 20
+    size: int
+    """How many cases will probably come; for those beyond there are `MORE` at a time."""
     _free: list[tuple[str, ExitStack]] = field(default_factory=list)
     _operator: Operator | None = None
 
@@ -132,7 +138,8 @@ class Places:
 
     def _open(self) -> None:
         self.close()
-        for _ in range(self.size):
+        size, self.size = self.size, MORE
+        for _ in range(size):
             place = ExitStack()
             self._free.append((place.enter_context(kube.namespace(self.cluster)), place))
         names = tuple(name for name, _ in self._free)
