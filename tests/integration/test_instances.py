@@ -237,7 +237,7 @@ async def test_release_lets_go_of_everything_and_prints_each(
         "run",
         "nightly",
     ]
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    monkeypatch.setenv("BELAY_KUBECONFIG", str(cluster.kubeconfig))
     words = ["release", "--all", "-n", namespace]
     said = await asyncio.to_thread(CliRunner().invoke, app, words)
     assert (said.exit_code, said.stderr) == (0, "")

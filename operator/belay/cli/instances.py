@@ -48,14 +48,24 @@ def release(
         Path | None,
         typer.Option(envvar="BELAY_INSTANCE_KINDS", help="The file that `belay run` is given."),
     ] = None,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+    kubeconfig: Annotated[
+        str | None, typer.Option(envvar="BELAY_KUBECONFIG", help="Default: kubectl's.")
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(envvar="BELAY_CONTEXT", help="Context of the kubeconfig.")
+    ] = None,
 ) -> None:
     """Let go of instances that Belay has paused: after it was uninstalled, or in an emergency."""
     if everything == (workflow is not None):
         raise typer.BadParameter("give either --all or --workflow NAME")
     kinds = read_kinds(instance_kinds)
+
+    async def run() -> int:
+        async with await Cluster.connect(kubeconfig, context) as cluster:
+            return await _release(cluster, kinds, workflow, namespace)
+
     try:
-        left = asyncio.run(_release(kinds, workflow, namespace, context))
+        left = asyncio.run(run())
     except (ApiError, ConnectionError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -63,19 +73,18 @@ def release(
 
 
 async def _release(
+    cluster: Cluster,
     kinds: tuple[InstanceKind, ...],
     workflow: str | None,
     namespace: str | None,
-    context: str | None,
 ) -> int:
     """How many could not be let go."""
-    async with await Cluster.connect(None, context) as cluster:
-        uid = None
-        if workflow is not None:
-            namespace = namespace or cluster.namespace
-            uid = await _uid(cluster, namespace, workflow)
-        search = await orphans.marked(cluster, kinds, (namespace,), uid)
-        refused = await orphans.release(cluster, search.found)
+    uid = None
+    if workflow is not None:
+        namespace = namespace or cluster.namespace
+        uid = await _uid(cluster, namespace, workflow)
+    search = await orphans.marked(cluster, kinds, (namespace,), uid)
+    refused = await orphans.release(cluster, search.found)
     lost = {target for target, _ in refused}
     for one in search.found:
         if f"{one.kind.kind} {one.metadata['name']}" not in lost:

@@ -73,9 +73,14 @@ USUAL = ["turn", "time", "turn", "time", "one step, then another process"]
     st.sampled_from(OnPauseTimeout),
     st.sampled_from(AfterRevert),
     st.sampled_from(Preview),
+    st.booleans(),
 )
 def test_nothing_that_was_paused_stays_paused(
-    steps: list[str], timeout: OnPauseTimeout, after: AfterRevert, preview: Preview
+    steps: list[str],
+    timeout: OnPauseTimeout,
+    after: AfterRevert,
+    preview: Preview,
+    taken_over: bool,
 ) -> None:
     wanted = world.instances(on_pause_timeout=timeout, after_revert=after)
     toy = promoted("v1", instances=wanted, preview=preview, window="5s")
@@ -88,6 +93,11 @@ def test_nothing_that_was_paused_stays_paused(
         assert not toy.held or told or lost, f"{toy.held} held, and the record says nothing"
     toy.refusals.clear()
     toy.stubborn.clear()
+    if taken_over:
+        toy.wish(suspend=True)
+        for _ in range(3):
+            toy.turn().advance(5)
+        assert toy.at_rest or not toy.held, f"{toy.held} held while a person has taken over"
     toy.wish(suspend=False)
     _settle(toy)
     rollout = toy.status.rollout
