@@ -11,14 +11,14 @@ Object = dict[str, Any]
 CUSTOMIZATIONS = ROOT / "deploy/argocd/resource_customizations"
 WORKFLOW = CUSTOMIZATIONS / "belay.dev/Workflow"
 
-# Argo CD opens base, table and a part of os; strings have no methods there.
+# Argo CD opens base and table, and gives a part of os to who requires it; strings have no methods.
 _SANDBOX = """
 debug.setmetatable("", nil)
-os = {date = os.date, time = os.time}
-for _, name in ipairs({"string", "math", "io", "debug", "coroutine", "package", "require",
-    "python", "jit", "bit"}) do
+local safe = {os = {date = os.date, time = os.time}}
+for _, name in ipairs({"string", "math", "io", "os", "debug", "coroutine", "package", "python"}) do
   _G[name] = nil
 end
+require = function(name) return safe[name] or error(name .. " cannot be had in Argo CD") end
 """
 
 
