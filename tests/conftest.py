@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.harness import argo_rollouts, images, kube
+from tests.harness import argo_rollouts, argocd, images, kube
 from tests.harness import cluster as clusters
 from tests.harness.cluster import Cluster, Kind
 from tests.harness.setup import SetupError, locked, say
@@ -23,6 +23,11 @@ EXAMPLES, FULL_EXAMPLES = 40, 200
 _SEED = pytest.StashKey[int]()
 Once = Callable[[str, Callable[[Path], object]], Path]
 _SHARED = pytest.StashKey["SharedCluster"]()
+_BUILT: dict[str, Callable[[], object]] = {
+    "argo_controller": argo_rollouts.controller,
+    "argo_cd": argocd.Programs,
+}
+"""Fixtures that give what takes minutes to build, once."""
 
 
 class SharedCluster:
@@ -41,13 +46,13 @@ class SharedCluster:
         """Say that a collected test needs the cluster."""
         (self.folder / "wanted").touch()
 
-    def want_argo(self) -> None:
-        """Say that a collected test needs the controller of Argo Rollouts."""
-        (self.folder / "wanted-argo").touch()
+    def want_built(self, fixture: str) -> None:
+        """Say that a collected test needs what this fixture gives."""
+        (self.folder / f"wanted-{fixture}").touch()
 
-    def no_argo(self) -> str:
-        """Why there is no such controller on this machine; empty where there is."""
-        told = self.folder / "no-argo"
+    def why_not(self, fixture: str) -> str:
+        """Why it cannot be had on this machine; empty where it can."""
+        told = self.folder / f"no-{fixture}"
         return told.read_text() if told.exists() else ""
 
     def wanted(self) -> bool:
@@ -74,8 +79,9 @@ class SharedCluster:
     def _start(self) -> Cluster:
         capture: Any = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
-            if (self.folder / "wanted-argo").exists():
-                self._build_argo()
+            for fixture, build in _BUILT.items():
+                if (self.folder / f"wanted-{fixture}").exists():
+                    self._build(fixture, build)
             try:
                 cluster, stop = clusters.start(self.kind, [images.base])
             except SetupError as error:
@@ -83,13 +89,13 @@ class SharedCluster:
         self._config.add_cleanup(stop)
         return cluster
 
-    def _build_argo(self) -> None:
+    def _build(self, fixture: str, build: Callable[[], object]) -> None:
         """Before the first test: it may take minutes, and a worker could not tell of it."""
         try:
-            argo_rollouts.controller()
+            build()
         except SetupError as error:
-            say(f"  no Argo Rollouts: {error}")
-            (self.folder / "no-argo").write_text(str(error).splitlines()[0])
+            say(f"  no {fixture}: {error}")
+            (self.folder / f"no-{fixture}").write_text(str(error).splitlines()[0])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -171,8 +177,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(no_pods)
         elif "cluster" in getattr(item, "fixturenames", ()):
             shared.want()
-            if "argo_controller" in getattr(item, "fixturenames", ()):
-                shared.want_argo()
+            for fixture in _BUILT.keys() & item.fixturenames:
+                shared.want_built(fixture)
     told: dict[str, Any] = getattr(config, "workerinput", {})
     items[:] = _spread(items, told.get("workercount", 1))
 
@@ -235,10 +241,21 @@ def argo_crds(cluster: Cluster, once: Once) -> None:
 @pytest.fixture(scope="session")
 def argo_controller(request: pytest.FixtureRequest, argo_crds: None) -> Path:
     """The real controller of Argo Rollouts, to be started."""
-    why = request.config.stash[_SHARED].no_argo()
+    why = request.config.stash[_SHARED].why_not("argo_controller")
     if why:
         pytest.skip(f"needs the controller of Argo Rollouts, which cannot be built here: {why}")
     return argo_rollouts.controller()
+
+
+@pytest.fixture(scope="session")
+def argo_cd(cluster: Cluster, request: pytest.FixtureRequest) -> argocd.Programs:
+    """The real Argo CD and a Redis, to be started."""
+    if cluster.kind is Kind.EXISTING:
+        pytest.skip("would put Argo CD's CRDs onto a cluster that is somebody's own")
+    why = request.config.stash[_SHARED].why_not("argo_cd")
+    if why:
+        pytest.skip(f"needs Argo CD, which cannot be had here: {why}")
+    return argocd.Programs()
 
 
 @pytest.fixture(autouse=True)

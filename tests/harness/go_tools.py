@@ -1,6 +1,6 @@
-"""Helm and kube-score from their Go modules, built once, with the versions they were released with.
+"""Programs from their Go modules, built once, with the versions that they were released with.
 
-Nothing of them is kept here but their versions, in `helm/go.mod` and `kube-score/go.mod`.
+Nothing of them is kept here but their versions, in `<name>/go.mod`.
 """
 
 import json
@@ -24,12 +24,13 @@ class Tool:
 
 
 HELM = Tool("helm", "helm.sh/helm/v3", "./cmd/helm")
+ARGO_CD = Tool("argo-cd", "github.com/argoproj/argo-cd/v3", "./cmd")
 KUBE_SCORE = Tool("kube-score", "github.com/zegl/kube-score", "./cmd/kube-score")
 
 
 @cache
 def program(tool: Tool) -> Path:
-    """The program; built first if need be (about a minute on two cores)."""
+    """The program; built first if need be (minutes on two cores)."""
     go, folder = _go(tool), Path(__file__).parent / tool.name
     toolchain = run([go, "env", "GOVERSION", "GOARCH"], cwd=folder)
     key = content_key([folder / "go.mod", folder / "go.sum", toolchain, *_stamps(tool)])
@@ -37,15 +38,22 @@ def program(tool: Tool) -> Path:
     if not store.missing([tool.name]):
         return store.folder / tool.name
     with step(f"building {tool.name}"):
-        return store.get(tool.name, partial(_compile, tool, go, folder))
+        return store.get(tool.name, partial(_compile, tool, go))
 
 
-def _compile(tool: Tool, go: str, folder: Path, path: Path) -> None:
-    told = json.loads(run([go, "mod", "download", "-json", tool.module], cwd=folder))
+@cache
+def source(tool: Tool) -> Path:
+    """The module in Go's own cache, verified by `go.sum`."""
+    folder = Path(__file__).parent / tool.name
+    told = json.loads(run([_go(tool), "mod", "download", "-json", tool.module], cwd=folder))
+    return Path(told["Dir"])
+
+
+def _compile(tool: Tool, go: str, path: Path) -> None:
     flags = " ".join(["-s", "-w", *_stamps(tool)])
     run(
         [go, "build", "-trimpath", "-ldflags", flags, "-o", path, tool.package],
-        cwd=Path(told["Dir"]),
+        cwd=source(tool),
         env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"},
     )
 

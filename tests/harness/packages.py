@@ -31,6 +31,7 @@ NODE: Mapping[str, _Probe] = {
     "iproute2": _command("ip"),
     "nftables": _command("nft"),
 }
+REDIS: Mapping[str, _Probe] = {"redis-server": _command("redis-server")}
 IMAGES: Mapping[str, _Probe] = {
     "buildah": _command("buildah"),
     "debootstrap": _command("debootstrap"),
