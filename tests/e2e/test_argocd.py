@@ -1,6 +1,7 @@
 """A real Argo CD brings from Git what Belay moves, by the samples and settings that are shipped."""
 
 import asyncio
+import copy
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from tests.harness.cluster import Cluster
 from tests.harness.workbench import Bench, Object, uid_name
 from tests.harness.workbench_flow import Flow, ready
 
+from belay.api.names import ANNOTATION_REVISION
 from belay.shell.resources import DEPLOYMENTS, WORKFLOWS, Resource
 
 APP = "shop"
@@ -59,7 +61,7 @@ class Argo:
 
     async def until(self, good: Any) -> Object:
         cluster, what = self.bench.cluster, f"applications.argoproj.io/{APP}"
-        return await asyncio.to_thread(kube.wait, cluster, self.namespace, what, good, 45)
+        return await asyncio.to_thread(kube.wait, cluster, self.namespace, what, good, 90)
 
     async def is_(self, commit: str, health: str) -> Object:
         """Wait until the Application is Synced to a commit and has this health."""
@@ -87,7 +89,7 @@ class Argo:
 
     async def awaited(self, condition: str) -> None:
         """`kubectl wait`, as a script does it; begun before there is an outcome."""
-        words = ["wait", "workflows.belay.dev/wf", "-n", self.bench.namespace, "--timeout=45s"]
+        words = ["wait", "workflows.belay.dev/wf", "-n", self.bench.namespace, "--timeout=90s"]
         command = [*words, f"--for=condition={condition}"]
         await asyncio.to_thread(self.bench.cluster.kubectl, *command)
 
@@ -158,21 +160,25 @@ async def test_git_is_the_wish_and_nobody_fights(argo: Argo) -> None:
     shown = await argo.is_(second, "Healthy")
     assert health(shown, "Workflow", "wf")["message"].startswith("Promoted: v2 is active")
 
-    third = await argo.wants("v3", code=500)
+    failed = await argo.wants("v3", code=500)
     await argo.awaited("Stalled")
-    shown = await argo.is_(third, "Degraded")
+    shown = await argo.is_(failed, "Degraded")
     told = health(shown, "Workflow", "wf")
     assert told["status"] == "Degraded"
     assert told["message"].startswith("CheckFailed: v3 was reverted")
     assert shown["status"]["operationState"]["phase"] == "Succeeded"
 
+    await bench.no_preview()
+    await argo.flow.looked_at()
     mark, before = bench.mark(), await state(bench)
+    last = await argo.told(git.commit("an export", {"app": exported(deployment)}))
+    await argo.is_(last, "Degraded")
     for number in range(20):
         await argo.sync(number)
     for _ in range(2):
         await argo.person(DEPLOYMENTS, "app", {"metadata": {"labels": {"team": "somebody"}}})
         await bench.until(DEPLOYMENTS, "app", lambda f: f["metadata"]["labels"] == LABEL)
-    await argo.is_(third, "Degraded")
+    await argo.is_(last, "Degraded")
     assert bench.writes(mark) == {}
     assert await state(bench) == before
 
@@ -180,13 +186,20 @@ async def test_git_is_the_wish_and_nobody_fights(argo: Argo) -> None:
     await argo.flow.until(
         lambda f: f["spec"]["activeRevision"] == "v3" and ready(f)["reason"] == "Quarantined"
     )
-    await argo.is_(third, "Degraded")
+    await argo.is_(last, "Degraded")
 
-    healed = await argo.told(git.revert())
+    healed = await argo.told(git.revert(failed))
     shown = await argo.is_(healed, "Healthy")
     assert "v2" in health(shown, "Workflow", "wf")["message"]
     assert (await state(bench))[2:] == before[2:]
     assert set(bench.writes(mark)) == {"patch workflows/status", "create events"}
+
+
+def exported(deployment: Object) -> Object:
+    """The Deployment with what Belay had put into its template, as `kubectl get` shows it."""
+    body = full(DEPLOYMENTS, copy.deepcopy(deployment))
+    body["spec"]["template"]["metadata"]["annotations"] = {ANNOTATION_REVISION: "v1"}
+    return body
 
 
 async def state(bench: Bench) -> tuple[Any, ...]:

@@ -185,9 +185,9 @@ class Repository:
         self.git("commit", "--quiet", "--message", message)
         return self.head()
 
-    def revert(self) -> str:
-        """Take the last commit back, by another one."""
-        self.git("revert", "--no-edit", "HEAD")
+    def revert(self, commit: str) -> str:
+        """Take a commit back, by another one."""
+        self.git("revert", "--no-edit", commit)
         return self.head()
 
     def head(self) -> str:
