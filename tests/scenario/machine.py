@@ -11,6 +11,7 @@ from random import Random
 from tests.scenario.api import Call, FakeCluster
 from tests.scenario.records import Event
 from tests.scenario.store import Server
+from tests.scenario.world.engine import EngineWorld
 from tests.unit.shell.virtual_time import clock, now
 
 from belay.core.keys import Key
@@ -24,6 +25,7 @@ from belay.runtime.stream import key_of
 from belay.runtime.targets import Targets
 from belay.runtime.workers import Workers
 from belay.shell.act import Senses
+from belay.shell.backups.secrets import SecretStore
 from belay.shell.checks.credentials import Credentials
 from belay.shell.checks.egress import Guard
 from belay.shell.checks.prober import Asker, Prober
@@ -65,6 +67,7 @@ class Machine:
     weather: Weather
     heard: Callable[[Call], None]
     """Called with each call that the server has carried out."""
+    world: EngineWorld = field(default_factory=EngineWorld)
     writes: int = 0
     restarts: int = 0
     parts: Parts = field(init=False)
@@ -104,7 +107,9 @@ class Machine:
         recorder.start()
         config = Config(election=Election(identity="belay-0"))
         parts = self.parts = Parts(api, config, revisions, targets, Metrics(), queue, Guard())  # type: ignore[arg-type]
-        senses = Senses(prober, Credentials(api), Trust(api), session=None)  # type: ignore[arg-type]
+        secrets = Credentials(api)
+        engines = self.world.engines(secrets, SecretStore(api))  # type: ignore[arg-type]
+        senses = Senses(prober, secrets, Trust(api), session=None, engines=engines)  # type: ignore[arg-type]
         reconciler = self.reconciler = Reconciler(parts, senses, recorder, now=now)
         async with asyncio.TaskGroup() as parts_running:
             parts_running.create_task(revisions.run())

@@ -13,6 +13,7 @@ from tests.scenario.shapes import Object, received
 from tests.scenario.store import Server
 from tests.scenario.tale import Tale
 from tests.scenario.world.controllers import Controllers
+from tests.scenario.world.engine import Process
 from tests.scenario.world.jobs import Jobs
 from tests.scenario.world.kubelet import Kubelet
 from tests.scenario.world.life import Life
@@ -28,8 +29,10 @@ from belay.api.names import (
 )
 from belay.api.revision import Format
 from belay.api.words import Outcome
+from belay.core.engine.view import RunState
 from belay.core.revisions.read import parse
 from belay.core.revisions.revision import Draft, build
+from belay.shell.engine.wire import RunTold
 from belay.shell.resources import (
     CONFIG_MAPS,
     CRON_JOBS,
@@ -77,6 +80,7 @@ class Scene:
         self.controllers = Controllers(self.server, self.weather.delay)
         self.jobs = Jobs(self.server, self.weather.delay)
         self.machine = Machine(self.server, self.kubelet.ask, self.weather, self.tale.hear)
+        self.machine.world.tell = self.tale.tell
         self.server.listeners.append(self._happened)
 
     async def stable_on(self, revision: str, **spec: Any) -> None:
@@ -163,16 +167,23 @@ class Scene:
         revision: str,
         targets: tuple[str, ...] = ("triage",),
         in_place: tuple[str, ...] = (),
+        reload: tuple[str, ...] = (),
         **spec: Any,
     ) -> None:
-        """Somebody makes the Workflow; the targets named by `in_place` watch the pointer."""
-        self.kubelet.watching |= set(in_place)
+        """Somebody makes the Workflow; the targets named by `in_place` watch the pointer.
+
+        Those named by `reload` do, too, and are engines.
+        """
+        self.kubelet.watching |= {*in_place, *reload}
+        told = {t: {"update": "Reload"} for t in reload}
         verification = {"checks": [CHECK], "window": "20s", **spec.pop("verification", {})}
         body = {
             "metadata": {"name": self.name},
             "spec": {
                 "activeRevision": revision,
-                "target": {"workloads": [_target(t, t in in_place) for t in targets]},
+                "target": {
+                    "workloads": [_target(t, t in in_place) | told.get(t, {}) for t in targets]
+                },
                 "verification": verification,
                 **spec,
             },
@@ -188,6 +199,57 @@ class Scene:
             spec["suspend"] = suspended
         body = {"metadata": {"name": name, "labels": {"run-of": self.name}}, "spec": spec}
         self.server.create(resource, NAMESPACE, body, _USER)
+
+    def begins_runs(self, *names: str) -> None:
+        """Callers begin runs in the engines of the pods, one after the other."""
+        pods = [p["metadata"] for p in self.server.list(PODS, NAMESPACE)]
+        processes = self.machine.world.processes
+        digest = self.seen()["status"]["active"]["contentDigest"]
+        for number, name in enumerate(names):
+            pod = pods[number % len(pods)]
+            here = processes.setdefault(pod["uid"], Process(pod["name"]))
+            here.runs[name] = RunTold(
+                id=name, content_digest=digest, status=RunState.RUNNING, holder=None
+            )
+        self.tale.tell("callers", f"begin {', '.join(names)}")
+
+    def loses_pod_of(self, run: str) -> None:
+        """The node of a pod fails: nothing of it is left."""
+        processes = self.machine.world.processes
+        name = next(p.name for p in processes.values() if run in p.runs)
+        self.tale.tell("node", f"loses pod {name}")
+        self.server.delete(PODS, NAMESPACE, name)
+
+    def comes_to_a_stand(self, run: str) -> None:
+        """A run that was told to pause does so at last."""
+        for process in self.machine.world.processes.values():
+            if run in process.runs:
+                still = process.runs[run].model_copy(update={"status": RunState.PAUSED})
+                process.runs[run] = still
+        self.tale.tell("engine", f"{run} stands still")
+
+    def rejects(self, revision: str) -> None:
+        """No engine can run this revision."""
+        digest = next(d for d, name in self._digests.items() if name == revision)
+        for process in self.machine.world.processes.values():
+            process.rejects.add(digest)
+
+    def strays(self) -> None:
+        """Somebody calls the admin port of one engine."""
+        process = min(self.machine.world.processes.values(), key=lambda p: p.name)
+        self.tale.tell("somebody", f"has {process.name} use another content for new runs")
+        process.active = f"sha256:{'0' * 64}"
+
+    def runs_of_engine(self) -> dict[str, str]:
+        """The runs of all pods that are there, and where each is."""
+        there = {p["metadata"]["uid"] for p in self.server.list(PODS, NAMESPACE)}
+        found = [
+            run
+            for uid, process in self.machine.world.processes.items()
+            if uid in there
+            for run in process.runs.values()
+        ]
+        return {run.id: run.status.value for run in found}
 
     def resumes(self, resource: Resource, name: str, who: str) -> None:
         """Somebody resumes what Belay has paused."""

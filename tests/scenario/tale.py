@@ -11,7 +11,7 @@ from tests.scenario.api import Call
 from tests.scenario.shapes import CRDS, Object
 from tests.unit.shell.virtual_time import clock
 
-from belay.api.names import ANNOTATION_REVISION, POINTER_SUFFIX
+from belay.api.names import ANNOTATION_REVISION, LABEL_PAUSED_BY, POINTER_SUFFIX
 from belay.shell.errors import NotFound
 from belay.shell.resources import (
     CONFIG_MAPS,
@@ -20,6 +20,7 @@ from belay.shell.resources import (
     JOBS,
     PODS,
     REVISIONS,
+    SECRETS,
     WORKFLOWS,
     WORKLOADS,
 )
@@ -57,7 +58,7 @@ class Tale:
             self.tell(*told)
 
 
-def _told(call: Call) -> tuple[str, str] | None:
+def _told(call: Call) -> tuple[str, str] | None:  # noqa: C901 - one case for each kind of write
     if isinstance(call.error, NotFound):
         return None
     failed = f", but is refused: {call.error.message}" if call.error is not None else ""
@@ -72,6 +73,8 @@ def _told(call: Call) -> tuple[str, str] | None:
             return "Belay", f"{_delivered(call.body or {})} {r.kind} {call.name}{failed}"
         case "patch", r if r in (JOBS, CRON_JOBS):
             return "Belay", f"{_paused(call.body or {})} {r.kind} {call.name}{failed}"
+        case "create", r if r == SECRETS:
+            return "Belay", f"stores {call.name}{failed}"
         case "create", r if r == PODS:
             return "Belay", f"creates {call.name}{failed}"
         case "create", r if r == EVENTS and call.error is None and call.body is not None:
@@ -95,6 +98,8 @@ def _paused(body: Object) -> str:
 
 
 def _delivered(body: Object) -> str:
+    if LABEL_PAUSED_BY in (body["metadata"].get("labels") or {}):
+        return "marks its engine as paused at"
     if "spec" not in body:
         return "withdraws its fields from"
     revision = body["spec"]["template"]["metadata"]["annotations"][ANNOTATION_REVISION]
@@ -104,9 +109,11 @@ def _delivered(body: Object) -> str:
 def _kept(call: Call) -> str:
     if "-instances-" in str(call.name):
         return "accounts for each instance in"
+    assert call.body is not None
+    if "binaryData" in call.body:
+        return "notes runs in"
     if not str(call.name).endswith(POINTER_SUFFIX):
         return "keeps the content in"
-    assert call.body is not None
     revision = call.body["metadata"]["annotations"][ANNOTATION_REVISION]
     return f"points to the content of {revision} by"
 

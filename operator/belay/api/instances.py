@@ -5,10 +5,13 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from belay.api.model import ATOMIC, SET, ApiModel, cel, list_map, validations
+from belay.api.model import ATOMIC, SET, ApiModel, ObjectName, cel, list_map, validations
+from belay.api.peer import Port
+from belay.api.revision import KeyRef
 
 LabelValue = Annotated[str, Field(max_length=63)]
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
+RunName = Annotated[str, Field(max_length=64)]
 KindName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Z][A-Za-z0-9]*$")]
 
 
@@ -131,14 +134,51 @@ class InstanceResource(ApiModel):
     """What becomes of those that were paused, after the gate."""
 
 
+class EngineToken(ApiModel):
+    """Where the bearer token of an engine comes from."""
+
+    secret_key_ref: KeyRef
+    """A key of a Secret of type belay.dev/check-credentials, which the pods mount, too. Let Belay
+    read it by a Role and a RoleBinding that name this Secret.
+    """
+
+
+class Engine(ApiModel):
+    """Runs inside the target's pods, which speak the engine contract.
+
+    They are paused before the delivery, kept in a backup, and go on after the gate: in their pod
+    where it still lives, else in one of the new pods, on the content that they began with.
+    """
+
+    port: Port
+    """Container port of the contract, by number or name; the container must declare it."""
+    token_from: EngineToken
+    """Bearer token that the engine asks for."""
+    workload: ObjectName | None = None
+    """Name of the target's workload whose pods are engines. By default all are."""
+    afterwards: Afterwards = Afterwards.RESUME
+    """What becomes of paused runs after the gate."""
+
+
 class Instances(ApiModel):
     """What to pause while a revision changes."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "has(self.engine) || (has(self.resources) && size(self.resources) > 0)",
+                "say what to pause: resources, or engine, or leave instances out",
+            )
+        )
+    )
+
     resources: Annotated[
         list[InstanceResource],
-        Field(min_length=1, max_length=8, json_schema_extra=list_map("kind")),
-    ]
+        Field(max_length=8, json_schema_extra=list_map("kind")),
+    ] = []
     """Kinds of instances, each with a selector."""
+    engine: Engine | None = None
+    """Runs inside the target's own pods."""
     on_pause_timeout: OnPauseTimeout = OnPauseTimeout.ABORT
     """What to do when instances do not pause within deadlines.pause, or when somebody else resumes
     them again and again.
@@ -168,5 +208,9 @@ class InstanceCounts(ApiModel):
     """Let go on with new pods: of a kind whose pause ends its pods."""
     cancelled: int = 0
     """Ended, by policy."""
+    lost: int = 0
+    """Runs whose pod ended before they were kept, or while they went on; the record names them."""
+    lost_runs: Annotated[list[RunName], Field(max_length=16, json_schema_extra=ATOMIC)] = []
+    """Ids of the first of those."""
     not_resumed: int = 0
     """Still paused when the time for it was over; Belay goes on trying."""

@@ -39,6 +39,15 @@ POINTER_SUFFIX: Final = "-current"
 DEFAULT_MOUNT_PATH: Final = "/etc/belay"
 CREDENTIALS_SECRET_TYPE: Final = "belay.dev/check-credentials"  # noqa: S105
 CREDENTIALS_ROLE: Final = "belay-check-credentials"
+BACKUP_SECRET_TYPE: Final = "belay.dev/backup"  # noqa: S105
+LABEL_BACKUP_OF: Final = "belay.dev/backup-of"
+"""On what is kept of a Workflow's runs: its name."""
+LABEL_BACKUP: Final = "belay.dev/backup"
+"""On each part of a backup: the name of the backup."""
+ANNOTATION_RESTORE: Final = "belay.dev/restore"
+"""On a Workflow: name of a backup whose runs, where they are nowhere, go on."""
+ANNOTATION_ENGINE: Final = "belay.dev/engine"
+"""On a target whose engine is paused: how that engine is spoken with."""
 
 MAX_DELIVERED_BYTES: Final = 900 * 1024
 """A ConfigMap ends at 1 MiB; the rest is for its metadata."""

@@ -171,6 +171,10 @@ class Rollout(ApiModel):
     """
     paused: bool = False
     """Instances may be paused for this rollout; written before the first of them is."""
+    runs: Annotated[str, Field(max_length=253)] | None = None
+    """Name of the ConfigMap that tells of each run of the engine what was done."""
+    backup: Annotated[str, Field(max_length=253)] | None = None
+    """Name of the backup that keeps paused runs."""
     instances: InstanceCounts | None = None
     """Running instances and what became of them; absent where the Workflow names none."""
     targets: Annotated[
@@ -195,13 +199,13 @@ class Rollout(ApiModel):
     @property
     def live(self) -> bool:
         """The rollout itself has reached the target; until then others may have."""
-        before = self.phase in (Phase.PREVIEWING, Phase.PAUSING) and self.ending is None
-        return self.delivered and not before
+        early = (Phase.PREVIEWING, Phase.PAUSING, Phase.BACKING_UP)
+        return self.delivered and not (self.phase in early and self.ending is None)
 
     @property
     def going_back(self) -> bool:
         """The way back has begun, be it with a pause of what runs."""
-        pausing = self.phase is Phase.PAUSING and self.ending is not None
+        pausing = self.phase in (Phase.PAUSING, Phase.BACKING_UP) and self.ending is not None
         return self.phase is Phase.REVERTING or pausing
 
     @property

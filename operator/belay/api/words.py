@@ -98,6 +98,7 @@ class Reason(StrEnum):
     NOT_READY = "NotReady"
     CONTAINER_RESTARTED = "ContainerRestarted"
     WRONG_CONTENT = "WrongContent"
+    REVISION_REJECTED = "RevisionRejected"
 
     # Trouble around it: not quarantined
     ENVIRONMENT_CONFIGURATION = "EnvironmentConfiguration"
@@ -110,6 +111,8 @@ class Reason(StrEnum):
     TARGET_CHANGED = "TargetChanged"
     PAUSE_TIMEOUT = "PauseTimeout"
     PAUSE_CONTESTED = "PauseContested"
+    BACKUP_FAILED = "BackupFailed"
+    ENGINE_UNREACHABLE = "EngineUnreachable"
     INCONCLUSIVE = "Inconclusive"
     NO_PODS = "NoPods"
 

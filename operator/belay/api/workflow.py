@@ -54,6 +54,8 @@ class Update(StrEnum):
     """The pod template changes, and Kubernetes rolls the pods."""
     IN_PLACE = "InPlace"
     """The ConfigMap `<workflow>-current` changes, and the application takes it up as it runs."""
+    RELOAD = "Reload"
+    """The same, and each pod is told by the engine contract: all validate it before any uses it."""
 
 
 class Preview(StrEnum):
@@ -127,7 +129,7 @@ class Workload(ApiModel):
     @property
     def in_place(self) -> bool:
         """Whether its pods take a new revision up as they run."""
-        return self.update is Update.IN_PLACE
+        return self.update in (Update.IN_PLACE, Update.RELOAD)
 
 
 class Target(ApiModel):
@@ -213,6 +215,8 @@ class Deadlines(ApiModel):
     """For the preview pod to start and be proven."""
     pause: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "60s"
     """For running instances to pause; what then, instances.onPauseTimeout says."""
+    backup: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "60s"
+    """For paused runs of an engine to be stored."""
     deliver: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "5m"
     """For the workloads to complete their update."""
     verify: Annotated[Duration, Field(json_schema_extra=_DEADLINE)] = "60s"
@@ -227,6 +231,26 @@ class Deadlines(ApiModel):
 
 class WorkflowSpec(ApiModel):
     """What the user wishes for. Belay never writes it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!self.target.workloads.exists(w, has(w.update) && w.update == 'Reload') || "
+                "(has(self.instances) && has(self.instances.engine))",
+                "update: Reload speaks the engine contract: say on which port, by "
+                "spec.instances.engine",
+            ),
+            cel(
+                "!has(self.instances) || !has(self.instances.engine) || "
+                "!has(self.instances.engine.workload) || "
+                "(self.target.workloads.exists(w, w.name == self.instances.engine.workload) && "
+                "self.target.workloads.all(w, !has(w.update) || w.update != 'Reload' || "
+                "w.name == self.instances.engine.workload))",
+                "spec.instances.engine.workload must name a workload of the target, and each with "
+                "update: Reload",
+            ),
+        )
+    )
 
     active_revision: RevisionName
     """Revision that should be active: `v3` means the WorkflowRevision
@@ -256,6 +280,18 @@ class WorkflowSpec(ApiModel):
         """Where a revision is tried first, unless it is told."""
         in_place = any(w.in_place for w in self.target.workloads)
         return Preview.NONE if in_place else Preview.POD
+
+    @property
+    def reloads(self) -> bool:
+        """Whether pods are told of a new revision by the engine contract."""
+        return any(w.update is Update.RELOAD for w in self.target.workloads)
+
+    def reports(self, workload: Workload) -> Reports | None:
+        """Where each pod tells what it runs; None where the template tells it."""
+        engine = self.instances.engine if self.instances is not None else None
+        if workload.update is Update.RELOAD and engine is not None:
+            return Reports(port=engine.port, path="/readyz")
+        return workload.reports
 
     @property
     def preview(self) -> Preview:

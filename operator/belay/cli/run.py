@@ -111,6 +111,12 @@ def run(  # noqa: PLR0913, PLR0917
                      help="Network that the pods live in, such as 10.244.0.0/16; may be given "
                      "several times. Checks then ask no address outside."),
     ] = None,
+    backups: Annotated[
+        Path | None,
+        typer.Option(envvar="BELAY_BACKUPS", exists=True, file_okay=False, writable=True,
+                     help="Folder, such as a mounted volume, that keeps backups of runs. Without, "
+                     "they are Secrets beside each Workflow."),
+    ] = None,
     target_kind: Annotated[
         list[str] | None,
         typer.Option(envvar="BELAY_TARGET_KINDS", callback=_known_kinds,
@@ -146,6 +152,7 @@ def run(  # noqa: PLR0913, PLR0917
         allow_host_network=allow_host_network,
         pod_networks=tuple(pod_network or ()),
         target_kinds=tuple(target_kind or ()),
+        backups=backups,
         instance_kinds=read_kinds(instance_kinds),
     )
     raise typer.Exit(asyncio.run(operator.run(config, make_reconciler)))

@@ -54,6 +54,8 @@ def begin(
             for w in seen.workloads
         ],
         paused=_still_paused(status),
+        runs=before.runs if (before := status.rollout) and _still_paused(status) else None,
+        backup=before.backup if before and _still_paused(status) else None,
         instances=_instances(seen),
         baseline=list(seen.dry_run.baseline) if seen.dry_run and not strays else [],
         reason=Reason.DRIFTED if why else None,
@@ -96,7 +98,8 @@ def _instances(seen: Observed) -> InstanceCounts | None:
     before = seen.status.rollout
     if before is not None and before.outcome is None and before.instances is not None:
         return before.instances
-    return account.before(seen.instances)
+    wanted = seen.spec.instances
+    return account.before(seen.instances) if wanted and wanted.resources else None
 
 
 def _kind(status: WorkflowStatus, revision: str, digest: str) -> RolloutKind:

@@ -11,10 +11,12 @@ from belay.core import ending, gates, milestones, moves
 from belay.core.attempt import is_wished, only_found
 from belay.core.begin import begin
 from belay.core.decision import Decision, TryDelivery
+from belay.core.engine.steps import is_released
 from belay.core.evidence.proof import Fault, Why
 from belay.core.gates import Ask, Go, Refuse, Same, Wait
 from belay.core.instances import account
 from belay.core.observed import Observed
+from belay.core.phases.backing_up import backing_up
 from belay.core.phases.delivering import delivering
 from belay.core.phases.observing import observing, promote
 from belay.core.phases.pausing import pausing
@@ -27,14 +29,16 @@ from belay.core.rest.settled import adopted_status, settled, wants_retry
 PHASES: Final[dict[Phase, Callable[[Observed, datetime, Rollout], Decision]]] = {
     Phase.PREVIEWING: previewing,
     Phase.PAUSING: pausing,
+    Phase.BACKING_UP: backing_up,
     Phase.RESUMING: resuming,
     Phase.DELIVERING: delivering,
     Phase.VERIFYING: verifying,
     Phase.OBSERVING: observing,
     Phase.REVERTING: reverting,
 }
-"""BackingUp has no entry while there is no engine."""
-_WHILE_PAUSED: Final = frozenset({Phase.PAUSING, Phase.DELIVERING, Phase.VERIFYING})
+_WHILE_PAUSED: Final = frozenset(
+    {Phase.PAUSING, Phase.BACKING_UP, Phase.DELIVERING, Phase.VERIFYING}
+)
 
 
 def decide(seen: Observed, now: datetime) -> Decision:
@@ -104,7 +108,8 @@ def _suspend(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 
 def _released(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     """A person takes over: nothing stays paused for Belay (rule 10)."""
-    if seen.instances is not None and seen.instances.held:
+    held = seen.instances is not None and bool(seen.instances.held)
+    if held or not is_released(seen):
         return let_go(seen, now, rollout)
     return moves.go(seen, now, rollout.model_copy(update={"paused": False}))
 
@@ -120,8 +125,7 @@ def _resume(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     }
     record = rollout.model_copy(update=update)
     if seen.spec.instances is not None and rollout.phase in _WHILE_PAUSED and not rollout.ending:
-        limit = seen.spec.deadlines.pause
-        record = moves.enter(record, Phase.PAUSING, now, limit, paused=True)
+        record = moves.pausing(seen, now, record, seen.spec.deadlines.pause)
     return moves.go(seen, now, record)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from belay.api.check import Check
 from belay.api.instance_kinds import InstanceKind
 from belay.api.status import WorkflowStatus
+from belay.core.engine.actions import EngineAction
 from belay.core.evidence.probe import ProbePlan
 from belay.core.milestones import Milestone
 
@@ -224,6 +225,7 @@ Action = (
     | PauseInstances
     | ResumeInstances
     | AccountFor
+    | EngineAction
 )
 
 

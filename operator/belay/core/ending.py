@@ -32,6 +32,7 @@ REVISIONS_FAULT = frozenset(
         Reason.NOT_READY,
         Reason.CONTAINER_RESTARTED,
         Reason.WRONG_CONTENT,
+        Reason.REVISION_REJECTED,
     }
 )
 _RUNBOOK = "docs/operations.md"
@@ -73,15 +74,17 @@ def back(
     limits = seen.spec.deadlines
     record = moves.enter(rollout, Phase.REVERTING, now, limits.revert, ending=outcome)
     if _pauses_first(seen, rollout):
-        update = {"ending": outcome, "paused": True}
-        record = moves.enter(rollout, Phase.PAUSING, now, limits.revert_pause, **update)
+        record = moves.pausing(seen, now, rollout, limits.revert_pause, ending=outcome)
     return moves.go(seen, now, record, **more)
 
 
 def _pauses_first(seen: Observed, rollout: Rollout) -> bool:
-    """Whether instances run on what failed, and stand still for the way back."""
+    """Whether instances run on what failed, and stand still for the way back.
+
+    New pods of an engine take runs as soon as they are ready.
+    """
     wanted = seen.spec.instances
-    if wanted is None or rollout.activated_at is None:
+    if wanted is None or (rollout.activated_at is None and wanted.engine is None):
         return False
     return wanted.after_revert is not AfterRevert.PIN
 

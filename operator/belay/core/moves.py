@@ -10,6 +10,8 @@ from belay.core import conditions, milestones
 from belay.core.conditions import Say, Story
 from belay.core.decision import Action, Decision, DeletePreview
 from belay.core.delivery import Delivery, preview_name
+from belay.core.engine.names import next_runs
+from belay.core.engine.telling import unpaused
 from belay.core.evidence import proof
 from belay.core.evidence.probe import ProbePlan
 from belay.core.gates import delivery_of
@@ -28,6 +30,7 @@ _UNTOLD = timedelta(seconds=1)
 _DOING = {
     Phase.PREVIEWING: "is tried in a preview pod; nothing live is touched",
     Phase.PAUSING: "waits for running instances to pause",
+    Phase.BACKING_UP: "waits until paused runs are stored",
     Phase.RESUMING: "is through the gate, and paused instances are let go",
     Phase.DELIVERING: "is being delivered",
     Phase.VERIFYING: "is delivered and has its gate checks",
@@ -72,8 +75,16 @@ def before_delivery(seen: Observed, now: datetime, rollout: Rollout, **more: Any
     """The record at the phase that comes before anything live is touched, if there is one."""
     limits = seen.spec.deadlines
     if seen.spec.instances is not None and rollout.trigger is not Trigger.ADOPTION:
-        return enter(rollout, Phase.PAUSING, now, limits.pause, paused=True, **more)
+        return pausing(seen, now, rollout, limits.pause, **more)
     return enter(rollout, Phase.DELIVERING, now, limits.deliver, delivered=True, **more)
+
+
+def pausing(seen: Observed, now: datetime, rollout: Rollout, limit: str, **more: Any) -> Rollout:
+    """The record at the beginning of Pausing; what an engine holds is kept under a fresh name."""
+    wanted = seen.spec.instances
+    if wanted is not None and wanted.engine is not None:
+        more["runs"] = next_runs(seen.key.name, rollout)
+    return enter(rollout, Phase.PAUSING, now, limit, paused=True, **more)
 
 
 def letting_go(seen: Observed, now: datetime, rollout: Rollout, **more: Any) -> Rollout:
@@ -187,10 +198,12 @@ def _unpaused(seen: Observed, now: datetime, rollout: Rollout) -> list[str]:
         return []
     if now - rollout.phase_started_at < _UNTOLD:
         return []
+    runs = unpaused(seen.engine)
     left = (*found.to_pause, *found.pending, *found.contested)
     if not left:
-        return []
-    return [f"{len(left)} of {len(found.running)} instances still run ({named(left)})"]
+        return runs
+    told = f"{len(left)} of {len(found.running)} instances still run ({named(left)})"
+    return [told, *runs]
 
 
 def _fallback(seen: Observed, status: WorkflowStatus) -> str:

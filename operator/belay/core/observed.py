@@ -9,6 +9,7 @@ from belay.api.revision import WorkflowRevisionSpec
 from belay.api.status import Baseline, RevisionRef, WorkflowStatus
 from belay.api.words import Reason
 from belay.api.workflow import WorkflowSpec
+from belay.core.engine.view import EngineView
 from belay.core.evidence.contact import LostContact
 from belay.core.evidence.probe import Tally
 from belay.core.instances.view import Instances
@@ -131,6 +132,8 @@ class Observed:
     preview: Pod | None = None
     instances: Instances | None = None
     """Running instances, where the pass needs them."""
+    engine: EngineView | None = None
+    """The engine and its runs, where the pass needs them."""
     services: Mapping[str, ServiceView] = field(default_factory=dict)
     """By name of the check that asks them."""
     tallies: tuple[Tally, ...] = ()

@@ -2,19 +2,23 @@
 
 from dataclasses import dataclass
 
-from belay.api.status import RevisionRef
+from belay.api.status import RevisionRef, Rollout
 from belay.api.words import Phase, Trigger
 from belay.core.decide import under_way, wish_changed
 from belay.core.delivery import preview_name
+from belay.core.engine.view import Ask
 from belay.core.gates import delivery_of
 from belay.core.instances.view import Look
 from belay.core.moves import fallback, is_at, preview_outlived
 from belay.core.observed import Observed, RevisionView
-from belay.core.rest import adoption, drift
+from belay.core.phases import pushing
+from belay.core.rest import adoption, drift, pods
 from belay.core.rest.settled import answered, idle
 from belay.core.rest.steady import steady
 
-_WITHOUT_PODS = (Phase.PREVIEWING, Phase.PAUSING, Phase.RESUMING)
+_OF_RUNS = (Phase.PAUSING, Phase.BACKING_UP, Phase.RESUMING)
+_PUSHING = (Phase.DELIVERING, Phase.REVERTING)
+_WITHOUT_PODS = (Phase.PREVIEWING, *_OF_RUNS)
 _LOOKS = {Phase.PAUSING: Look.WANTED, Phase.RESUMING: Look.HELD}
 
 
@@ -31,6 +35,8 @@ class Needs:
     """The access modes of the template's volume claims."""
     preview: str | None = None
     """Name of the preview pod."""
+    engine: Ask = Ask.NOTHING
+    """What of the engine."""
     instances: Look = Look.NONE
     """Which running instances."""
 
@@ -42,25 +48,37 @@ def needs(seen: Observed) -> Needs:
         gating = not answered(seen) and not seen.spec.suspend
         compared = not seen.spec.suspend and drift.looked_at(seen.status)
         asked = gating or (idle(seen) and steady(seen))
+        reloads = idle(seen) and pods.looked_at(seen)
         return Needs(
             revision=gating,
-            workloads=asked or compared,
-            pods=asked,
+            workloads=asked or compared or reloads,
+            pods=asked or reloads,
+            engine=Ask.CONTENTS if reloads else Ask.NOTHING,
             claims=gating,
             instances=Look.WANTED if gating and seen.spec.instances else Look.NONE,
             preview=_preview(seen),
         )
     if rollout.suspended_at is not None:
-        return Needs(instances=Look.HELD if rollout.paused else Look.NONE)
+        talk = Ask.RUNS if rollout.paused and _has_engine(seen, rollout) else Ask.NOTHING
+        return Needs(
+            workloads=talk is not Ask.NOTHING,
+            pods=talk is not Ask.NOTHING,
+            engine=talk,
+            instances=Look.HELD if rollout.paused else Look.NONE,
+        )
     phase = rollout.phase
     preview = _preview(seen)
     if seen.spec.suspend:
         return Needs(preview=preview)
     changed = wish_changed(seen, rollout)
+    talk = Ask.RUNS if phase in _OF_RUNS and _has_engine(seen, rollout) else Ask.NOTHING
+    if phase in _PUSHING and seen.spec.reloads:
+        talk = Ask.CONTENTS
     return Needs(
         revision=changed or phase is Phase.PREVIEWING,
         workloads=True,
-        pods=changed or phase not in _WITHOUT_PODS,
+        pods=changed or phase not in _WITHOUT_PODS or talk is not Ask.NOTHING,
+        engine=talk,
         claims=changed,
         preview=preview,
         instances=_LOOKS.get(phase, Look.NONE),
@@ -76,6 +94,12 @@ def _preview(seen: Observed) -> str | None:
     return preview_name(seen.key.name, rollout.id) if there else None
 
 
+def _has_engine(seen: Observed, rollout: Rollout) -> bool:
+    """One that is wanted, or was paused and is not wanted any more."""
+    wanted = seen.spec.instances
+    return rollout.runs is not None or (wanted is not None and wanted.engine is not None)
+
+
 def contents(seen: Observed) -> tuple[RevisionRef, ...]:
     """The contents whose ConfigMaps matter now, once revision and workloads have been read."""
     wanted: list[RevisionRef | None] = []
@@ -83,16 +107,28 @@ def contents(seen: Observed) -> tuple[RevisionRef, ...]:
     if rollout is None or wish_changed(seen, rollout):
         wanted.append(seen.revision.ref if isinstance(seen.revision, RevisionView) else None)
         wanted.append(adoption.found(seen))
+        wanted.append(_stray(seen) if rollout is None else None)
     elif (rollout.phase is Phase.PREVIEWING and seen.preview is None) or (
         rollout.phase is Phase.DELIVERING
-        and (rollout.trigger is Trigger.ADOPTION or not is_at(seen, delivery_of(seen, rollout.to)))
+        and (
+            rollout.trigger is Trigger.ADOPTION
+            or not is_at(seen, delivery_of(seen, rollout.to))
+            or bool(pushing.behind(seen, rollout.to))
+        )
     ):
         wanted.append(rollout.to)
     stable = fallback(seen)
     if rollout is not None and rollout.phase is Phase.REVERTING and stable is not None:
-        wanted.append(None if is_at(seen, stable) else stable.ref)
+        there = is_at(seen, stable) and not pushing.behind(seen, stable.ref)
+        wanted.append(None if there else stable.ref)
     found = {r.content_digest: r for r in wanted if r is not None}
     return tuple(found.values())
+
+
+def _stray(seen: Observed) -> RevisionRef | None:
+    """What is active, where a pod uses another content."""
+    active = seen.status.active
+    return active if active is not None and pushing.behind(seen, active) else None
 
 
 def source(seen: Observed) -> RevisionRef | None:

@@ -5,6 +5,7 @@ import socket
 import uuid
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from belay.api.instance_kinds import SHIPPED, InstanceKind
 from belay.api.names import DEFAULT_MOUNT_PATH
@@ -73,6 +74,8 @@ class Config:
     """Kinds of targets besides the built-in ones, such as rollouts.argoproj.io."""
     instance_kinds: tuple[InstanceKind, ...] = SHIPPED
     """Kinds of running instances that can be paused."""
+    backups: Path | None = None
+    """Folder that keeps the backups of all Workflows; without, Secrets beside each do."""
     drain_seconds: float = 10.0
     """How long passes in progress may take to end when the process is told to stop."""
 

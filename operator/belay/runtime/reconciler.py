@@ -84,6 +84,7 @@ class Reconciler:
                 kinds=frozenset(parts.config.target_kinds),
                 instance_kinds=parts.config.instance_kinds,
             ),
+            senses.engines,
         )
 
     async def reconcile(self, key: Key) -> float | None:

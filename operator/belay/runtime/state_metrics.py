@@ -77,7 +77,8 @@ def _counts(status: WorkflowStatus) -> tuple[tuple[str, int], ...]:
     rollout = status.rollout
     if rollout is None or rollout.instances is None:
         return ()
-    return tuple(rollout.instances.to_api().items())
+    counts = rollout.instances.to_api().items()
+    return tuple((name, number) for name, number in counts if isinstance(number, int))
 
 
 def _last_outcome(status: WorkflowStatus) -> tuple[str, str, float] | None:

@@ -6,7 +6,7 @@ pass by itself (`Unavailable`) or was seen too late (`Conflict`) is raised.
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 import aiohttp
 
@@ -42,6 +42,8 @@ from belay.shell.checks.job_check import read_template
 from belay.shell.checks.prober import Prober
 from belay.shell.checks.trust import Trust
 from belay.shell.cluster import Object
+from belay.shell.engine import act as engine_act
+from belay.shell.engine.engines import Engines
 from belay.shell.errors import (
     AlreadyExists,
     ApiError,
@@ -66,10 +68,12 @@ class Senses:
     credentials: Credentials
     trust: Trust
     session: aiohttp.ClientSession
+    engines: Engines
 
     async def close(self) -> None:
         await self.prober.close()
         await self.session.close()
+        await self.engines.close()
 
 
 async def act(turn: Turn, actions: tuple[Action, ...], senses: Senses) -> Refusal | None:
@@ -102,7 +106,7 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
         case AccountFor():
             await account.keep(turn, action)
         case _:
-            assert_never(action)
+            return await engine_act.act(turn, action, senses.engines)
     return None
 
 

@@ -31,6 +31,8 @@ from belay.shell import instances
 from belay.shell.checks.services import behind_service
 from belay.shell.cluster import Object
 from belay.shell.content import read_config_map
+from belay.shell.engine import observe as engine
+from belay.shell.engine.engines import Engines
 from belay.shell.garbage import Garbage
 from belay.shell.pod_events import explained, with_trouble
 from belay.shell.resources import (
@@ -81,11 +83,13 @@ class Observer:
         garbage: Garbage,
         watching: Watching,
         allowed: Allowed,
+        engines: Engines,
     ) -> None:
         self._revisions = revisions
         self._garbage = garbage
         self._watching = watching
         self._allowed = allowed
+        self._engines = engines
 
     async def observe(self, turn: Turn) -> Observed | None:
         """One Workflow as it is now; None when it is gone or going.
@@ -104,6 +108,7 @@ class Observer:
         )
         seen = replace(seen, revision=revision, preview=preview, workloads=workloads)
         seen = replace(seen, instances=await instances.find(turn, seen, needs.instances))
+        seen = replace(seen, engine=await engine.find(turn, seen, needs.engine, self._engines))
         services = await self._services(turn, seen) if needs.pods else {}
         seen = replace(seen, services=services)
         wanted = reading.contents(seen)
@@ -176,7 +181,9 @@ class Observer:
             ),
         )
         pairs = zip(views, wanted, strict=True)
-        return tuple(watching(view, one, pointer, turn.key.name) for view, one in pairs)
+        return tuple(
+            watching(view, seen.spec.reports(one), pointer, turn.key.name) for view, one in pairs
+        )
 
     async def _services(self, turn: Turn, seen: Observed) -> dict[str, ServiceView]:
         checks = [c for c in seen.spec.verification.checks if c.http and c.http.service]

@@ -259,11 +259,11 @@ def test_a_deadline_that_passed_unwatched_grants_fresh_evidence() -> None:
 
 def test_a_phase_that_this_operator_does_not_know_is_held() -> None:
     toy = live().run(Phase.DELIVERING)
-    strange = toy.status.rollout.model_copy(update={"phase": Phase.BACKING_UP})
+    strange = toy.status.rollout.model_copy(update={"phase": Phase.GATING})
     toy.status = toy.status.model_copy(update={"rollout": strange})
     toy.turn()
     assert toy.status.phase == Outcome.HELD
-    assert "phase BackingUp is unknown here" in toy.message()
+    assert "phase Gating is unknown here" in toy.message()
 
 
 def test_two_targets_are_delivered_and_proven_together() -> None:

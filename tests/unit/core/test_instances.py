@@ -295,5 +295,7 @@ def test_a_kind_that_nobody_configured_is_refused() -> None:
 def test_counts_have_words_for_every_fate() -> None:
     from belay.core.instances.telling import became
 
-    told = became(InstanceCounts(**dict.fromkeys(InstanceCounts.model_fields, 3)))
-    assert told.count("3 ") == len(InstanceCounts.model_fields) - 2
+    fields = set(InstanceCounts.model_fields) - {"lost_runs"}
+    told = became(InstanceCounts(**dict.fromkeys(fields, 3), lost_runs=["a", "b", "c"]))
+    assert told.count("3 ") == len(fields) - 2
+    assert "3 lost (a, b, c)" in told

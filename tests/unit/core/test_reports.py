@@ -50,7 +50,7 @@ def pointer(name: str = "v2", **metadata: Any) -> dict[str, Any]:
 
 def placed(raw: dict[str, Any] | None, names: tuple[str, ...] = NAMES, **pod: Any) -> WorkloadView:
     pods = tuple(read_pod(world.pod(n, **pod), "app") for n in names)
-    return replace(watching(world.view(), PLACE, raw, KEY.name), pods=pods)
+    return replace(watching(world.view(), PLACE.reports, raw, KEY.name), pods=pods)
 
 
 def rollout(phase: Phase = Phase.DELIVERING, **more: Any) -> Rollout:

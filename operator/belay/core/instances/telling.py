@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from belay.api.instances import InstanceCounts
+from belay.core.engine.telling import named as runs_named
 from belay.core.instances.view import InstanceView
 
 _SHOWN = 3
@@ -36,4 +37,6 @@ def became(counts: InstanceCounts | None) -> str:
         (counts.not_resumed, "still paused"),
     )
     told = [f"{number} {word}" for number, word in parts if number]
+    if counts.lost:
+        told.append(f"{counts.lost} lost ({runs_named(counts.lost_runs)})")
     return f"instances: {', '.join(told)}" if told else ""

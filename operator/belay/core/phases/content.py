@@ -49,8 +49,15 @@ def ensured(seen: Observed, delivery: Delivery) -> EnsureConfigMap | Refusal | N
 
 
 def refused(failure: Refusal) -> Why:
-    """What the server said to an action, as a reason to give up."""
-    return Why(Fault.ENVIRONMENT, failure.reason, failure.message)
+    """What the server, or an engine, said to an action, as a reason to give up."""
+    mine = failure.reason is Reason.REVISION_REJECTED
+    fault = Fault.REVISION if mine else Fault.ENVIRONMENT
+    return Why(fault, failure.reason, failure.message)
+
+
+def is_passing(failure: Refusal) -> bool:
+    """Whether it is tried again, within the deadline of the phase."""
+    return failure.reason is Reason.ENGINE_UNREACHABLE
 
 
 def _source(seen: Observed, delivery: Delivery) -> RevisionView | None:

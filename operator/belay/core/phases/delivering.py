@@ -1,9 +1,9 @@
 """Delivering: the template changes, and Kubernetes rolls the pods; or the pointer changes."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from belay.api.status import Rollout
-from belay.api.words import Phase, Stage, Trigger
+from belay.api.words import Phase, Reason, Stage, Trigger
 from belay.api.workflow import OnInconclusive
 from belay.core import ending, moves
 from belay.core.decision import Decision
@@ -12,7 +12,8 @@ from belay.core.evidence.probe import ProbePlan
 from belay.core.evidence.proof import Fault, Why
 from belay.core.gates import delivery_of
 from belay.core.observed import Observed
-from belay.core.phases.content import missing_content, refused
+from belay.core.phases import pushing
+from belay.core.phases.content import is_passing, missing_content, refused
 from belay.core.phases.live import lost_target, taken_out
 from belay.core.phases.observing import activate
 from belay.core.phases.own_update import given_up, late_update
@@ -26,29 +27,47 @@ from belay.core.phases.reporting import (
 from belay.core.phases.stuck import unstick
 from belay.core.writing import deliveries
 
+_SOON = timedelta(seconds=0.3)
+
 
 def delivering(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     why = lost_target(seen, rollout)
     if why is not None:
         return ending.unproven(seen, now, rollout, why)
-    if seen.failure is not None:
-        return ending.unproven(seen, now, rollout, refused(seen.failure))
+    if seen.failure is not None and not is_passing(seen.failure):
+        return _refused(seen, now, rollout, refused(seen.failure))
     rollout = moves.note_foreign_changes(seen, rollout)
     delivery = delivery_of(seen, rollout.to)
     missing = [w for w in seen.workloads if not delivery.arrived_at(w)]
     until = proof.deadline(seen, rollout, Stage.GATE)
-    if missing and until is not None and now >= until:
+    late = until is not None and now >= until
+    if missing and late:
         return ending.unproven(seen, now, rollout, taken_out(missing[0]))
-    if missing or rollout.trigger is Trigger.ADOPTION:
+    pushes = bool(pushing.behind(seen, rollout.to))
+    if missing or pushes or rollout.trigger is Trigger.ADOPTION:
         content = missing_content(seen, now, rollout, delivery)
         if content is not None:
             return content
+    if seen.failure is not None:
+        return moves.stay(seen, now, rollout, until=now + _SOON)
+    told = pushing.validation(seen, rollout.to)
+    if told is None and not missing:
+        told = pushing.activation(seen, rollout.to)
+    if told is not None and not late:
+        return moves.stay(seen, now, rollout, told, until=rollout.deadline, again=True)
     if missing:
         there = seen.config_maps[delivery.config_map]
         actions = deliveries(seen, delivery, missing, there.content or "")
         again = any(w.in_place for w in missing)
         return moves.stay(seen, now, rollout, *actions, until=rollout.deadline, again=again)
     return _rolling(seen, now, rollout, until)
+
+
+def _refused(seen: Observed, now: datetime, rollout: Rollout, why: Why) -> Decision:
+    """Where a pod rejects the content before any uses it, there is nothing to take back."""
+    if why.reason is Reason.REVISION_REJECTED and not pushing.has_begun(seen, rollout.to):
+        rollout = rollout.model_copy(update={"delivered": False})
+    return ending.unproven(seen, now, rollout, why)
 
 
 def _rolling(seen: Observed, now: datetime, rollout: Rollout, until: datetime | None) -> Decision:

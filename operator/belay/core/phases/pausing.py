@@ -7,31 +7,36 @@ from belay.api.instances import OnPauseTimeout
 from belay.api.status import Rollout
 from belay.api.words import Phase, Reason
 from belay.core import ending, moves
-from belay.core.decision import AccountFor, Decision, PauseInstances
+from belay.core.decision import AccountFor, Action, Decision, PauseInstances
+from belay.core.engine import account as runs_account
+from belay.core.engine import steps
+from belay.core.engine.telling import unpaused
 from belay.core.evidence.proof import Fault, Why
 from belay.core.instances import account, record, telling, writes
 from belay.core.instances.view import Instances
 from belay.core.observed import Observed
-from belay.core.phases.content import refused
+from belay.core.phases import backing_up
+from belay.core.phases.content import is_passing, refused
 from belay.core.phases.live import lost_target
 
-_SOON, _LATER = timedelta(seconds=0.5), timedelta(seconds=2)
+_AT_ONCE, _SOON, _LATER = timedelta(seconds=0.1), timedelta(seconds=0.5), timedelta(seconds=2)
 
 
 def pausing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     found = seen.instances
     why = lost_target(seen, rollout)
-    if why is None and seen.failure is not None:
+    if why is None and seen.failure is not None and not is_passing(seen.failure):
         why = refused(seen.failure)
     if why is not None:
         if rollout.ending is not None:
             return _on(seen, now, rollout, found)
         return ending.unproven(seen, now, rollout, why)
-    if found is None or not (found.to_pause or found.pending or found.contested):
+    moving = steps.waits(seen.engine)
+    if found is None or not (found.to_pause or found.pending or found.contested or moving):
         return _on(seen, now, rollout, found)
     until = moves.patient(seen, rollout)
     late = until is not None and now >= until
-    stuck = bool(found.contested) and not found.pending and not found.to_pause
+    stuck = bool(found.contested) and not (found.pending or found.to_pause or moving)
     if late or stuck:
         return _late(seen, now, rollout, found)
     return _ask(seen, now, rollout, found, until)
@@ -41,10 +46,14 @@ def _ask(
     seen: Observed, now: datetime, rollout: Rollout, found: Instances, until: datetime | None
 ) -> Decision:
     todo = writes.pausing(found, seen.key.namespace)
-    if todo:
-        return moves.stay(seen, now, rollout, PauseInstances(todo), until=until, again=True)
+    asked = steps.pausing(seen, rollout) if seen.failure is None else None
+    actions: list[Action] = [PauseInstances(todo)] if todo else []
+    actions += [asked] if asked is not None else []
+    if actions:
+        return moves.stay(seen, now, rollout, *actions, until=until, again=True)
     took = now - rollout.phase_started_at
-    look = now + min(max(took / 4, _SOON), _LATER)
+    soon = _SOON if seen.engine is None else _AT_ONCE
+    look = now + min(max(took / 4, soon), _LATER)
     return moves.stay(seen, now, rollout, until=look if until is None else min(look, until))
 
 
@@ -57,11 +66,11 @@ def _late(seen: Observed, now: datetime, rollout: Rollout, found: Instances) -> 
         case OnPauseTimeout.WAIT:
             return _ask(seen, now, rollout, found, None)
         case OnPauseTimeout.ABORT:
-            why = _why(now, rollout, found)
-            return ending.unproven(seen, now, _counted(rollout, found), why)
+            why = _why(seen, now, rollout, found)
+            return ending.unproven(seen, now, _counted(seen, rollout, found), why)
 
 
-def _why(now: datetime, rollout: Rollout, found: Instances) -> Why:
+def _why(seen: Observed, now: datetime, rollout: Rollout, found: Instances) -> Why:
     took = spoken(now - rollout.phase_started_at)
     if found.contested:
         message = (
@@ -70,6 +79,10 @@ def _why(now: datetime, rollout: Rollout, found: Instances) -> Why:
         )
         return Why(Fault.ENVIRONMENT, Reason.PAUSE_CONTESTED, message)
     left = (*found.pending, *found.to_pause)
+    runs = unpaused(seen.engine)
+    if runs and not left:
+        message = f"{'; '.join(runs)} after {took}"
+        return Why(Fault.ENVIRONMENT, Reason.PAUSE_TIMEOUT, message)
     message = f"{len(left)} of {len(found.running)} instances did not pause within {took}"
     message += f" ({telling.named(left)})"
     return Why(Fault.ENVIRONMENT, Reason.PAUSE_TIMEOUT, message)
@@ -79,16 +92,18 @@ def _on(seen: Observed, now: datetime, rollout: Rollout, found: Instances | None
     """All stand still that should, or it is time to go on without."""
     account_for: tuple[AccountFor, ...] = ()
     if found is not None:
-        rollout = _counted(rollout, found).model_copy(update={"paused": bool(found.held)})
+        held = bool(found.held) or not steps.is_released(seen)
+        rollout = _counted(seen, rollout, found).model_copy(update={"paused": held})
     limits = seen.spec.deadlines
-    if rollout.ending is not None:
-        return moves.go(seen, now, moves.enter(rollout, Phase.REVERTING, now, limits.revert))
-    if found is not None and found.running:
+    if rollout.ending is None and found is not None and found.running:
         account_for = (record.at_pausing(seen, now, found),)
-    on = moves.enter(rollout, Phase.DELIVERING, now, limits.deliver, delivered=True)
-    return moves.go(seen, now, on, *account_for)
+    if backing_up.is_due(seen):
+        limit = limits.backup if rollout.ending is None else limits.revert_pause
+        storing = moves.enter(rollout, Phase.BACKING_UP, now, limit)
+        return moves.go(seen, now, storing, *account_for)
+    return backing_up.beyond(seen, now, rollout, *account_for)
 
 
-def _counted(rollout: Rollout, found: Instances) -> Rollout:
-    counts = account.paused(found, rollout.instances)
+def _counted(seen: Observed, rollout: Rollout, found: Instances) -> Rollout:
+    counts = runs_account.paused(seen.engine, account.paused(found, rollout.instances))
     return rollout.model_copy(update={"instances": counts})

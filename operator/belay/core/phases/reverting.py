@@ -8,21 +8,25 @@ from belay.api.words import Outcome, Reason, Stage
 from belay.core import ending, moves
 from belay.core.decision import Action, Decision, DeleteConfigMap, EnsureConfigMap, WritePointer
 from belay.core.delivery import Delivery
+from belay.core.engine.actions import PushContent
 from belay.core.evidence import proof
 from belay.core.evidence.proof import Why
 from belay.core.gates import consents
 from belay.core.observed import Observed, Refusal
-from belay.core.phases.content import ensured
+from belay.core.phases import pushing
+from belay.core.phases.content import ensured, is_passing
 from belay.core.phases.reporting import all_report, other_content
 from belay.core.phases.stuck import unstick
 from belay.core.pods import Pod
 from belay.core.writing import deliveries, withdrawals
 
+_AT_ONCE = (EnsureConfigMap, WritePointer, DeleteConfigMap, PushContent)
+
 
 def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     seen = replace(seen, workloads=tuple(w for w in seen.workloads if consents(seen, w)))
     stable = moves.fallback(seen)
-    if seen.failure is not None:
+    if seen.failure is not None and not is_passing(seen.failure):
         return _failed(seen, now, rollout, seen.failure.reason, seen.failure.message)
     if not seen.workloads:
         message = "every target is gone, or no longer names this workflow"
@@ -31,16 +35,21 @@ def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     if isinstance(step, Refusal):
         return _failed(seen, now, rollout, step.reason, step.message)
     if step:
-        again = any(isinstance(s, EnsureConfigMap | WritePointer | DeleteConfigMap) for s in step)
+        again = any(isinstance(s, _AT_ONCE) for s in step)
         return moves.stay(seen, now, rollout, *step, until=rollout.deadline, again=again)
     return _prove(seen, now, rollout, stable)
 
 
 def _restore(seen: Observed, stable: Delivery) -> list[Action] | Refusal:
     missing = [w for w in seen.workloads if not stable.arrived_at(w)]
-    if not missing:
+    if not missing and not pushing.behind(seen, stable.ref):
         return []
     content = ensured(seen, stable)
+    told = pushing.validation(seen, stable.ref)
+    if content is None and told is None and not missing:
+        told = pushing.activation(seen, stable.ref)
+    if content is None and told is not None:
+        return [told] if seen.failure is None else []
     if content is None:
         there = seen.config_maps[stable.config_map]
         return list(deliveries(seen, stable, missing, there.content or ""))

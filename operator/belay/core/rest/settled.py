@@ -14,7 +14,7 @@ from belay.core.decision import Action, Decision, DeleteConfigMap, DeleteRevisio
 from belay.core.gates import Ask, Gate, Go, Refuse, Same, Wait
 from belay.core.observed import Observed, Refusal, RevisionView
 from belay.core.phases.content import ensured
-from belay.core.rest import adoption, drift, steady
+from belay.core.rest import adoption, drift, pods, steady
 
 _FINAL = frozenset(Outcome) - {Outcome.REFUSED, Outcome.SUPERSEDED}
 
@@ -42,7 +42,7 @@ def wants_retry(seen: Observed) -> bool:
 
 def settled(seen: Observed, now: datetime) -> Decision:
     if idle(seen):
-        return drift.at_rest(seen, now) or _housekeeping(seen, now)
+        return pods.at_rest(seen, now) or drift.at_rest(seen, now) or _housekeeping(seen, now)
     done = answered(seen)
     trigger = Trigger.RETRY if wants_retry(seen) else Trigger.SPEC
     if not seen.spec.suspend or seen.status.observed_generation is None:
@@ -235,7 +235,8 @@ def _housekeeping(seen: Observed, now: datetime) -> Decision:
     actions += _surplus(seen)
     status = _stable_noted(replace(seen, status=steady.noted(seen, now)))
     probes = steady.probes(seen)
-    decision = Decision(tuple(actions), probes=probes, follow=probes is not None)
+    look = pods.LOOK if pods.looked_at(seen) else None
+    decision = Decision(tuple(actions), probes=probes, follow=probes is not None, requeue=look)
     return decision.with_status(status, seen.status)
 
 

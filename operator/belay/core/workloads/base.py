@@ -145,6 +145,8 @@ class WorkloadView:
     completion: Completion
     pods: tuple[Pod, ...]
     """Non-terminating pods of the newest template, where it is ours."""
+    living: tuple[Pod, ...] = ()
+    """Non-terminating pods of any of its templates."""
     former: tuple[FormerPod, ...] = ()
     """Terminating ones, too; none before its controller has seen the present template."""
     single_claims: tuple[str, ...] = ()

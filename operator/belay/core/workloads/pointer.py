@@ -10,7 +10,7 @@ from belay.api.names import (
     POINTER_FILE,
     POINTER_SUFFIX,
 )
-from belay.api.workflow import Workload
+from belay.api.reports import Reports
 from belay.core.workloads.base import Carried, PointerView, WorkloadView
 from belay.core.workloads.raw import Raw, foreign_entries, last_manager
 
@@ -27,14 +27,16 @@ def pointed_file(workflow: str, file: str) -> File:
     return "configMap", pointer_name(workflow), file, file
 
 
-def watching(view: WorkloadView, wanted: Workload, raw: Raw | None, workflow: str) -> WorkloadView:
+def watching(
+    view: WorkloadView, reports: Reports | None, raw: Raw | None, workflow: str
+) -> WorkloadView:
     """A workload updated in place, with what it carries by the ConfigMap that it watches."""
-    if wanted.reports is None:
+    if reports is None:
         return view
     pointer = read_pointer(raw, workflow) if raw is not None else None
     mine = pointer is not None and pointer.ours and view.uid in pointer.owners
     carried = pointer.carried if pointer is not None and mine else None
-    return replace(view, reports=wanted.reports, pointer=pointer, carried=carried)
+    return replace(view, reports=reports, pointer=pointer, carried=carried)
 
 
 def read_pointer(raw: Raw, workflow: str) -> PointerView:

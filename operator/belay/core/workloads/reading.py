@@ -12,7 +12,7 @@ from belay.api.names import (
 )
 from belay.api.workflow import Workload
 from belay.core.fingerprint import fingerprint
-from belay.core.pods import read_pod
+from belay.core.pods import Pod, read_pod
 from belay.core.workloads import KINDS
 from belay.core.workloads.base import Carried, Completion, FormerPod, Kind, WorkloadView
 from belay.core.workloads.history import REVISION_HASH
@@ -50,6 +50,7 @@ def read_workload(
         changed_by=_last_foreign_manager(raw),
         completion=kind.completion(raw),
         pods=tuple(sorted((p for p in mine if not p.terminating), key=lambda p: p.name)),
+        living=_living(kind, all_pods, owned, container),
         former=_former(raw, all_pods, new) if told and kind.waits(raw) else (),
     )
 
@@ -64,6 +65,13 @@ def _newest(kind: Kind, raw: Raw, owned: Sequence[Raw]) -> Raw | None:
     else:
         fitting = [o for o, t in kept if (read_carried(t), template_hash(t)) == wanted]
     return max(fitting, key=kind.history.number, default=None)
+
+
+def _living(
+    kind: Kind, pods: list[Raw], owned: Sequence[Raw], container: str | None
+) -> tuple[Pod, ...]:
+    mine = (p for p in pods if any(kind.history.made(one, p) for one in owned))
+    return tuple(p for raw in mine if not (p := read_pod(raw, container)).terminating)
 
 
 def _former(raw: Raw, pods: list[Raw], new: list[Raw]) -> tuple[FormerPod, ...]:

@@ -75,7 +75,7 @@ class Credentials:
                 )
             if header.value_from is not None:
                 ref = header.value_from.secret_key_ref
-                found = await self._value(namespace, ref)
+                found = await self.value(namespace, ref)
                 if isinstance(found, Problem):
                     return Problem(f"header {header.name}: {found.text}")
                 headers[header.name] = found
@@ -87,7 +87,8 @@ class Credentials:
                 headers[header.name] = header.value
         return headers
 
-    async def _value(self, namespace: str, ref: KeyRef) -> str | Problem:
+    async def value(self, namespace: str, ref: KeyRef) -> str | Problem:
+        """One value, such as a token."""
         secret = await self._secret(namespace, ref.name)
         if isinstance(secret, Problem):
             return secret

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
@@ -58,13 +59,14 @@ class _Socket(socket.socket):
         return count
 
 
-def _socket(info: aiohttp.AddrInfoType) -> socket.socket:
+def _socket(most: int, info: aiohttp.AddrInfoType) -> socket.socket:
     """A socket whose send buffer takes any request whole.
 
     So what a pod never reads is the kernel's to give up, and holds no descriptor of ours.
     """
     family, kind, protocol, _, _ = info
     made = _Socket(family, kind, protocol)
+    made.left = most
     made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST_ROOM)
     return made
 
@@ -81,11 +83,13 @@ class _NoNames(AbstractResolver):
         pass
 
 
-def open_session(version: str) -> aiohttp.ClientSession:
-    """The session that all probes share; `version` is that of the operator.
+def open_session(
+    version: str, *, name: str = "belay-probe", most: int = MAX_RECEIVED
+) -> aiohttp.ClientSession:
+    """A session for requests to pods; `version` is that of the operator.
 
     A connection serves one request: one that was kept would tell of the pod as it was before, and
-    make a false failure of a restart.
+    make a false failure of a restart. `most` is how many bytes one exchange may bring.
     """
     connector = aiohttp.TCPConnector(
         force_close=True,
@@ -93,7 +97,7 @@ def open_session(version: str) -> aiohttp.ClientSession:
         resolver=_NoNames(),
         use_dns_cache=False,
         happy_eyeballs_delay=None,
-        socket_factory=_socket,
+        socket_factory=partial(_socket, most),
     )
     session = aiohttp.ClientSession(
         connector=connector,
@@ -102,7 +106,7 @@ def open_session(version: str) -> aiohttp.ClientSession:
         auto_decompress=False,
         read_bufsize=_GULP,
         skip_auto_headers=("Content-Type",),
-        headers={"User-Agent": f"belay-probe/{version}", "Accept-Encoding": "identity"},
+        headers={"User-Agent": f"{name}/{version}", "Accept-Encoding": "identity"},
     )
     session._retry_connection = False  # noqa: SLF001 - else a reset of a GET is hidden by a second try
     return session

@@ -1,0 +1,1 @@
+"""Runs inside an engine: what is known of them, and what is asked of it."""

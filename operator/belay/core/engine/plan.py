@@ -1,0 +1,98 @@
+"""Which runs go on where: in their pod while it lives, else in one that is given them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from belay.core.engine.view import EnginePod, EngineView, Entry, Fate, Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What is to be done with runs that are paused; `record` is written before any of it."""
+
+    record: Mapping[str, Entry]
+    here: tuple[tuple[EnginePod, str], ...] = ()
+    """Runs that go on, or end, in the pod that has them."""
+    moved: tuple[tuple[EnginePod, str], ...] = ()
+    """Runs that go on in another pod, by their envelope."""
+    open: int = 0
+    """Runs that nothing can be decided of while a pod does not answer."""
+
+    @property
+    def is_over(self) -> bool:
+        return not (self.here or self.moved or self.open)
+
+
+def settle(engine: EngineView, *, cancelled: bool) -> Settlement:
+    """What is to be done now. Where a pod is not heard, runs that it may have wait for it."""
+    record = dict(engine.record or {})
+    held = {**unsettled(engine), **engine.held}
+    for run, pod in held.items():
+        record.setdefault(run, Entry(engine.runs[run][1].content_digest, pod=pod.name))
+    here = tuple((pod, run) for run, pod in sorted(held.items()))
+    away = [run for run, entry in sorted(record.items()) if entry.fate.is_open and run not in held]
+    if engine.unheard or engine.problem:
+        return Settlement(record, here, open=len(away))
+    moved, left = _moved(engine, record, away, cancelled=cancelled)
+    return Settlement(record, here, moved, left)
+
+
+def unsettled(engine: EngineView) -> dict[str, EnginePod]:
+    """Runs that would pause yet, unless they are told to go on."""
+    record = engine.record or {}
+    return {
+        run: pod
+        for run, pod in engine.asked.items()
+        if run not in record or record[run].fate.is_open
+    }
+
+
+def _moved(
+    engine: EngineView, record: dict[str, Entry], away: list[str], *, cancelled: bool
+) -> tuple[tuple[tuple[EnginePod, str], ...], int]:
+    """Runs to be moved; those of whom nothing is left are marked in the record."""
+    moved: list[tuple[EnginePod, str]] = []
+    load = {p.at: len(p.runs) for p in engine.heard if p.ready}
+    pods = {p.at: p for p in engine.heard if p.ready}
+    left, kept = 0, kept_runs(engine)
+    for run in away:
+        entry = record[run]
+        if run in engine.runs:
+            fate = Fate.CANCELLED if cancelled else Fate.RESUMED
+            record[run] = replace(entry, fate=fate)
+        elif entry.fate is Fate.CLAIMED and entry.at not in {p.at for p in engine.heard}:
+            record[run] = _lost(entry, f"pod {entry.pod}, which had taken it, is gone")
+        elif entry.fate is Fate.CLAIMED:
+            moved.append((next(p for p in engine.heard if p.at == entry.at), run))
+        elif run not in kept:
+            record[run] = _lost(entry, f"pod {entry.pod} ended before it was kept")
+        elif cancelled:
+            record[run] = replace(entry, fate=Fate.CANCELLED)
+        elif not pods:
+            left += 1
+        else:
+            at = min(load, key=lambda one: (load[one], one))
+            load[at] += 1
+            record[run] = replace(entry, fate=Fate.CLAIMED, at=at, pod=pods[at].name)
+            moved.append((pods[at], run))
+    return tuple(moved), left
+
+
+def kept_runs(engine: EngineView) -> Mapping[str, Kept]:
+    """All runs that a backup has."""
+    return {**engine.carried, **(engine.backup.runs if engine.backup is not None else {})}
+
+
+def _lost(entry: Entry, why: str) -> Entry:
+    return replace(entry, fate=Fate.LOST, why=why)
+
+
+def noted(engine: EngineView) -> dict[str, Entry]:
+    """The record at the beginning of a pause: all runs that are not over, wherever they are."""
+    found = {
+        run: Entry(one.content_digest, pod=pod.name)
+        for run, (pod, one) in engine.runs.items()
+        if not one.state.is_over
+    }
+    carried = {run: Entry(kept.content_digest) for run, kept in engine.carried.items()}
+    return dict(sorted({**carried, **found}.items()))

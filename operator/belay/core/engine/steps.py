@@ -1,0 +1,88 @@
+"""The engine's part of Pausing and Resuming: what to ask of it next."""
+
+from belay.api.instances import AfterRevert, Afterwards
+from belay.api.status import Rollout
+from belay.api.words import Outcome
+from belay.core.engine import plan
+from belay.core.engine.actions import EngineAction, NoteRuns, PauseEngine, ReleaseEngine, SettleRuns
+from belay.core.engine.names import rollout_of
+from belay.core.engine.view import EngineView
+from belay.core.observed import Observed
+from belay.core.workloads import WorkloadView
+
+
+def waits(engine: EngineView | None) -> bool:
+    """Whether runs move, new ones can begin, or it cannot be told."""
+    return engine is not None and (engine.record is None or not engine.stands)
+
+
+def pausing(seen: Observed, rollout: Rollout) -> EngineAction | None:
+    """What brings the engine nearer to standing still; None where it has only to be waited for.
+
+    The record comes when all pods are closed to new runs: then it names every run there is.
+    """
+    engine = seen.engine
+    if engine is None or engine.problem:
+        return None
+    unlabelled = [w for w in _targets(seen, engine) if w.uid not in engine.labelled]
+    if unlabelled or engine.to_ask:
+        return PauseEngine(engine, tuple(unlabelled), seen.key)
+    if engine.record is None and not engine.unheard:
+        needed = frozenset({rollout.id, *(h.id for h in seen.status.history), *_inherits(seen)})
+        return NoteRuns(engine, _name(rollout), plan.noted(engine), needed, seen.key)
+    return None
+
+
+def resuming(seen: Observed, rollout: Rollout) -> EngineAction | None:
+    """What brings runs nearer to going on; None where nothing is left to do, or all must wait."""
+    engine = seen.engine
+    if engine is None or engine.problem:
+        return None
+    cancelled = _cancelled(seen, rollout)
+    todo = plan.settle(engine, cancelled=cancelled)
+    if todo.here or todo.moved or todo.record != (engine.record or {}):
+        return SettleRuns(engine, _name(rollout), todo, cancelled, seen.key)
+    closed = [p for p in engine.heard if engine.owner in p.holders]
+    labelled = [w for w in seen.workloads if w.uid in engine.labelled]
+    if not todo.open and (closed or (labelled and not engine.unheard)):
+        done = () if engine.unheard else tuple(labelled)
+        return ReleaseEngine(engine, tuple(closed), done, seen.key)
+    return None
+
+
+def is_released(seen: Observed) -> bool:
+    """Nothing of the engine is held any more."""
+    engine = seen.engine
+    if engine is None:
+        return True
+    entries = (engine.record or {}).values()
+    still = engine.problem or engine.unheard or engine.labelled or engine.held
+    open_ = plan.unsettled(engine) or any(e.fate.is_open for e in entries)
+    return not (still or open_)
+
+
+def _cancelled(seen: Observed, rollout: Rollout) -> bool:
+    spec = seen.spec.instances
+    if spec is None or spec.engine is None:
+        return False
+    if rollout.ending is None:
+        return spec.engine.afterwards is Afterwards.CANCEL
+    failed_live = rollout.activated_at is not None and rollout.ending is not Outcome.PROMOTED
+    return failed_live and spec.after_revert is AfterRevert.CANCEL
+
+
+def _inherits(seen: Observed) -> list[str]:
+    """The rollout whose backup was taken over, be it in the history or not."""
+    rollout = seen.status.rollout
+    former = rollout.backup if rollout is not None else None
+    found = rollout_of(seen.key.name, former) if former is not None else None
+    return [found] if found is not None else []
+
+
+def _targets(seen: Observed, engine: EngineView) -> list[WorkloadView]:
+    wanted = engine.how.workload
+    return [w for w in seen.workloads if w.found and wanted in (None, w.name)]
+
+
+def _name(rollout: Rollout) -> str:
+    return rollout.runs or ""

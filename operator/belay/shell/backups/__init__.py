@@ -1,0 +1,1 @@
+"""Backups: where paused runs are kept outside the pods that they ran in."""

@@ -1,0 +1,1 @@
+"""The engine contract, spoken with each pod of a target by itself."""

@@ -1,0 +1,120 @@
+"""Reading an engine: each pod by itself, and what is kept of its runs outside."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from belay.api.instances import Engine
+from belay.api.names import ANNOTATION_ENGINE, LABEL_PAUSED_BY
+from belay.api.status import Rollout
+from belay.core.engine.view import Ask, EnginePod, EngineView, Run
+from belay.core.observed import Observed
+from belay.core.pods import Pod
+from belay.core.workloads import WorkloadView
+from belay.shell.backups.store import StoreError, look
+from belay.shell.checks.credentials import Problem
+from belay.shell.engine import records
+from belay.shell.engine.client import EngineError, NoAnswer, Peer
+from belay.shell.engine.engines import Engines, slots
+from belay.shell.turn import Turn
+
+
+async def find(turn: Turn, seen: Observed, ask: Ask, engines: Engines) -> EngineView | None:
+    """The engine of a Workflow; None where there is none, or none is asked for."""
+    how = _how(seen) if ask is not Ask.NOTHING else None
+    if how is None:
+        return None
+    engine = EngineView(seen.uid, how, labelled=_labelled(seen))
+    rollout = seen.status.rollout
+    if ask is Ask.RUNS and rollout is not None and rollout.runs is not None:
+        engine = await _kept(turn, engine, rollout, rollout.runs, engines)
+    token = await engines.token(turn.key.namespace, how)
+    if isinstance(token, Problem):
+        return replace(engine, problem=engine.problem or token.text)
+    limit = slots()
+    pods = [_pod(p, how) for w in _targets(seen, how) for p in w.living if p.address]
+    asked = await asyncio.gather(*(_asked(engines.peer(p, token), ask, limit) for p in pods))
+    return replace(engine, pods=tuple(p for p in asked if p is not None))
+
+
+def _how(seen: Observed) -> Engine | None:
+    """As the spec says, or as it was when the engine was paused."""
+    wanted = seen.spec.instances
+    if wanted is not None and wanted.engine is not None:
+        return wanted.engine
+    for workload in seen.workloads:
+        metadata = workload.raw["metadata"] if workload.raw else {}
+        told = (metadata.get("annotations") or {}).get(ANNOTATION_ENGINE)
+        if told is not None and workload.uid in _labelled(seen):
+            try:
+                return Engine.model_validate(json.loads(told))
+            except (ValidationError, ValueError):
+                continue
+    return None
+
+
+def _labelled(seen: Observed) -> frozenset[str]:
+    return frozenset(
+        w.uid
+        for w in seen.workloads
+        if w.raw and (w.raw["metadata"].get("labels") or {}).get(LABEL_PAUSED_BY) == seen.uid
+    )
+
+
+def _targets(seen: Observed, how: Engine) -> list[WorkloadView]:
+    return [w for w in seen.workloads if how.workload in (None, w.name)]
+
+
+def _pod(pod: Pod, how: Engine) -> EnginePod:
+    return EnginePod(
+        name=pod.name,
+        uid=pod.uid,
+        address=pod.address,
+        hosts=pod.hosts,
+        host_network=pod.host_network,
+        port=pod.port(how.port),
+        ready=pod.ready,
+    )
+
+
+async def _asked(peer: Peer, ask: Ask, limit: asyncio.Semaphore) -> EnginePod | None:
+    """What a pod tells; None where nothing runs in it yet."""
+    pod = peer.pod
+    async with limit:
+        try:
+            info, revisions = await asyncio.gather(peer.info(), peer.revisions())
+            runs = await peer.runs() if ask is Ask.RUNS else []
+        except NoAnswer as error:
+            if error.code == "unconnected" and not pod.ready:
+                return None
+            return replace(pod, problem=error.message)
+        except EngineError as error:
+            return replace(pod, problem=error.message)
+    return replace(
+        pod,
+        instance=info.instance,
+        holders=frozenset(info.holders),
+        active=revisions.active.content_digest if revisions.active is not None else None,
+        loaded=frozenset(r.content_digest for r in revisions.revisions if r.state == "Ready"),
+        runs=tuple(Run(r.id, r.content_digest, r.status, r.holder) for r in runs),
+    )
+
+
+async def _kept(
+    turn: Turn, engine: EngineView, rollout: Rollout, name: str, engines: Engines
+) -> EngineView:
+    former = rollout.backup if rollout.backup not in (None, name) else None
+    try:
+        record, uid = await records.read(turn, name)
+        engine = replace(engine, record=record, record_uid=uid)
+        if record:
+            engine = replace(engine, backup=await look(engines.store, turn.key, name))
+        if former is not None:
+            earlier, _ = await records.read(turn, former)
+            before = await look(engines.store, turn.key, former)
+            engine = replace(engine, former=before, former_record=earlier or {})
+    except (StoreError, records.BadRecord) as error:
+        return replace(engine, problem=str(error))
+    return engine

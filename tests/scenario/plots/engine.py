@@ -1,0 +1,136 @@
+"""Stories of runs inside an engine: paused, kept, moved, and never lost in silence."""
+
+from typing import Any
+
+from tests.scenario.plots.bad import ASIDE_IS_OFF
+from tests.scenario.scene import Scene
+from tests.scenario.stage import story
+
+ENGINE: dict[str, Any] = {
+    "engine": {"port": 8080, "tokenFrom": {"secretKeyRef": {"name": "engine", "key": "token"}}}
+}
+ROLLING: dict[str, Any] = {"instances": ENGINE, "verification": ASIDE_IS_OFF}
+RELOAD: dict[str, Any] = {"instances": ENGINE, "reload": ("triage",)}
+
+
+@story(
+    "Runs of an engine and new pods",
+    """Three runs are in flight when v2 is wanted. They are paused and kept; the pods are replaced,
+    and each run goes on in a new pod with the content that it began with.""",
+)
+async def engine_rolling(scene: Scene) -> None:
+    await scene.stable_on("v1", **ROLLING)
+    scene.begins_runs("run-1", "run-2", "run-3")
+    scene.publish("v2")
+    scene.wants("v2")
+    await scene.rest()
+    assert scene.runs_of_engine() == dict.fromkeys(("run-1", "run-2", "run-3"), "running")
+    assert sorted(scene.machine.world.resumed) == ["run-1", "run-2", "run-3"]
+
+
+@story(
+    "Runs of an engine and a bad revision",
+    """v2 fails its gate. The runs, which only the backup has by then, go on in the pods of v1.""",
+)
+async def engine_rolling_back(scene: Scene) -> None:
+    await scene.stable_on("v1", **ROLLING)
+    scene.begins_runs("run-1", "run-2")
+    scene.publish("v2", wrong_after=0)
+    scene.wants("v2")
+    await scene.rest()
+    assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
+    assert sorted(scene.machine.world.resumed) == ["run-1", "run-2"]
+
+
+@story(
+    "A good change by reload",
+    """The pods are told of v2 by the engine contract: all validate it, then all use it for new
+    runs. Runs in flight are paused in memory and go on; no pod is new.""",
+)
+async def reload_good_change(scene: Scene) -> None:
+    await scene.stable_on("v1", **RELOAD)
+    scene.begins_runs("run-1", "run-2")
+    scene.publish("v2")
+    scene.wants("v2")
+    await scene.rest()
+    assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
+
+
+@story(
+    "A revision that an engine rejects",
+    """v2 cannot be built by the engine. No pod uses it and the pointer stays: the rollout ends
+    before anything has changed, and v2 is in quarantine.""",
+)
+async def reload_rejected(scene: Scene) -> None:
+    await scene.stable_on("v1", **RELOAD)
+    scene.begins_runs("run-1")
+    scene.publish("v2")
+    scene.rejects("v2")
+    scene.wants("v2")
+    await scene.rest()
+    assert scene.runs_of_engine() == {"run-1": "running"}
+
+
+@story(
+    "A run that comes to no safe point",
+    """run-2 does not pause. At the deadline the rollout ends before anything is delivered, and what
+    was paused goes on.""",
+)
+async def engine_never_pauses(scene: Scene) -> None:
+    await scene.stable_on("v1", deadlines={"pause": "10s"}, **ROLLING)
+    scene.machine.world.slow.add("run-2")
+    scene.begins_runs("run-1", "run-2")
+    scene.publish("v2")
+    scene.wants("v2")
+    await scene.rest()
+    assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
+
+
+@story(
+    "A pod uses another content at rest",
+    """Somebody tells one pod to use something else for new runs. It is told, and set right there
+    without a rollout.""",
+)
+async def reload_drift(scene: Scene) -> None:
+    await scene.stable_on("v1", **RELOAD)
+    scene.strays()
+    await scene.passes(40)
+    assert len({p.active for p in scene.machine.world.processes.values()}) == 1
+
+
+@story(
+    "A pod ends before its runs were kept",
+    """The pod of run-2 is gone before its state was stored. The rollout goes on, and run-2 is
+    reported lost by its name.""",
+)
+async def engine_pod_lost(scene: Scene) -> None:
+    await scene.stable_on("v1", **ROLLING)
+    scene.machine.world.slow.add("run-1")
+    scene.begins_runs("run-1", "run-2")
+    scene.publish("v2")
+    scene.wants("v2")
+    await scene.phase("Pausing")
+    await scene.passes(1)
+    scene.loses_pod_of("run-2")
+    await scene.passes(1)
+    scene.comes_to_a_stand("run-1")
+    await scene.rest()
+    assert scene.runs_of_engine() == {"run-1": "running"}
+
+
+@story(
+    "A newer wish while runs are kept",
+    """v2 gets no ready pod, so v3 is wished for. Runs that only the backup of v2 has by then go on
+    once v3 is through its gate.""",
+)
+async def engine_superseded(scene: Scene) -> None:
+    await scene.stable_on("v1", **ROLLING)
+    scene.begins_runs("run-1", "run-2")
+    scene.publish("v2", wrong_after=0)
+    scene.publish("v3")
+    scene.wants("v2")
+    await scene.phase("Verifying")
+    scene.wants("v3")
+    await scene.rest()
+    assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
+    assert sorted(scene.machine.world.resumed) == ["run-1", "run-2"]
