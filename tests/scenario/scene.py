@@ -421,9 +421,11 @@ class Scene:
         self.server.replace(resource, NAMESPACE, body, Write(Entry(who, "Update", "")))
 
     def _happened(self, event: Event) -> None:
-        if event.id != (WORKFLOWS, NAMESPACE, self.name) or event.kind == "DELETED":
+        mine = event.id == (WORKFLOWS, NAMESPACE, self.name)
+        if not self._waiting or event.kind == "DELETED" or not (mine or event.id[0] == JOBS):
             return
-        for waiting in [w for w in self._waiting if w[0](event.body)]:
+        body = event.body if mine else self.seen()
+        for waiting in [w for w in self._waiting if w[0](body)]:
             self._waiting.remove(waiting)
             if not waiting[1].done():
                 waiting[1].set_result(None)

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import logging
+from collections.abc import Iterable
 
 from belay.api.names import API_VERSION, LABEL_RECORD_OF
 from belay.core.decision import AccountFor
@@ -23,7 +24,12 @@ async def keep(turn: Turn, action: AccountFor) -> None:
     namespace = turn.key.namespace
     manager = f"belay-account-{action.stage}"
     try:
-        await turn.cluster.apply(CONFIG_MAPS, _body(namespace, action), manager=manager, force=True)
+        if not _is_told(await turn.get(CONFIG_MAPS, action.name), action):
+            body = _body(namespace, action)
+            turn.put(
+                CONFIG_MAPS,
+                await turn.cluster.apply(CONFIG_MAPS, body, manager=manager, force=True),
+            )
         labels = f"{LABEL_RECORD_OF}={action.workflow}"
         known, _ = await turn.cluster.list_metadata(CONFIG_MAPS, namespace, labels=labels)
         for old in known:
@@ -36,6 +42,22 @@ async def keep(turn: Turn, action: AccountFor) -> None:
         raise
     except ApiError as error:
         log.warning("no account of instances: %s", error, extra={"workflow": str(turn.key)})
+
+
+def _is_told(there: Object | None, action: AccountFor) -> bool:
+    """Whether an operator that died since has kept this account already, whenever that was."""
+    packed = ((there or {}).get("binaryData") or {}).get(f"{action.stage}.json.gz")
+    if packed is None:
+        return False
+    try:
+        told = json.loads(gzip.decompress(base64.b64decode(packed)))
+        return _timeless(told) == _timeless(action.lines)
+    except (ValueError, OSError, EOFError, AttributeError):
+        return False
+
+
+def _timeless(lines: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    return [{name: value for name, value in line.items() if name != "at"} for line in lines]
 
 
 def _body(namespace: str, action: AccountFor) -> Object:

@@ -57,7 +57,7 @@ async def instances_contested(scene: Scene) -> None:
     scene.publish("v2")
     scene.wants("v2")
     await scene.phase("Pausing")
-    for wait in (0.1, 0.5):
-        await scene.passes(wait)
+    for _ in range(2):
+        await scene.until(lambda _: scene.suspended()["run-1"])
         scene.resumes(JOBS, "run-1", "argocd")
     await scene.rest()

@@ -36,6 +36,7 @@ MOVING = {
     "startedAt": WHEN,
     "phaseStartedAt": WHEN,
     "deadline": WHEN,
+    "instances": {"found": 2, "paused": 2},
 }
 HISTORY = {
     "id": "2-1",
