@@ -1,0 +1,143 @@
+"""Which runs go on where: each once, and none in silence."""
+
+from dataclasses import replace
+
+import pytest
+from tests.unit.core import world
+
+from belay.api.instances import Engine
+from belay.api.status import Rollout
+from belay.core.engine.names import next_runs, rollout_of
+from belay.core.engine.plan import noted, settle
+from belay.core.engine.view import (
+    BackupView,
+    EnginePod,
+    EngineView,
+    Entry,
+    Fate,
+    Kept,
+    Run,
+    RunState,
+)
+
+OWNER, DIGEST = "uid-of-wf-1", "sha256:" + "a" * 64
+HOW = Engine.model_validate(
+    {"port": 8081, "tokenFrom": {"secretKeyRef": {"name": "engine", "key": "token"}}}
+)
+
+
+def pod(name: str, *runs: Run, **more: object) -> EnginePod:
+    made = EnginePod(name, f"uid-of-{name}", "10.0.0.1", (), False, 8081, instance="one", runs=runs)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def run(name: str, state: RunState = RunState.PAUSED, holder: str | None = OWNER) -> Run:
+    return Run(name, DIGEST, state, holder)
+
+
+def engine(*pods: EnginePod, kept: str = "", **record: Entry) -> EngineView:
+    """`kept` are the runs of the backup; keywords are the record."""
+    backup = BackupView("b", {name: Kept(DIGEST, DIGEST) for name in kept.split()})
+    names = {name.replace("_", "-"): entry for name, entry in record.items()}
+    return EngineView(OWNER, HOW, pods, record=names, backup=backup)
+
+
+FOUND = Entry(DIGEST, pod="gone")
+CLAIMED = Entry(DIGEST, Fate.CLAIMED, "uid-of-a/one", "a")
+
+
+def test_a_run_goes_on_in_its_pod_while_that_lives() -> None:
+    todo = settle(engine(pod("a", run("r")), pod("b"), kept="r", r=FOUND), cancelled=False)
+    assert [(p.name, name) for p, name in todo.here] == [("a", "r")]
+    assert not todo.moved
+
+
+def test_runs_without_a_pod_are_spread_and_claimed() -> None:
+    seen = engine(pod("a"), pod("b"), kept="r s", r=FOUND, s=FOUND)
+    todo = settle(seen, cancelled=False)
+    assert sorted(p.name for p, _ in todo.moved) == ["a", "b"]
+    assert {e.fate for e in todo.record.values()} == {Fate.CLAIMED}
+
+
+def test_a_claim_is_repeated_to_the_same_process_only() -> None:
+    again = settle(engine(pod("a"), pod("b"), kept="r", r=CLAIMED), cancelled=False)
+    assert [(p.name, name) for p, name in again.moved] == [("a", "r")]
+    restarted = pod("a", instance="two")
+    after = settle(engine(restarted, pod("b"), kept="r", r=CLAIMED), cancelled=False)
+    assert after.record["r"].fate is Fate.LOST
+    assert not after.moved
+
+
+@pytest.mark.parametrize("entry", [FOUND, CLAIMED])
+def test_while_a_pod_is_not_heard_nothing_is_given_away(entry: Entry) -> None:
+    """It may have the run."""
+    todo = settle(
+        engine(pod("a", problem="no answer"), pod("b"), kept="r", r=entry), cancelled=False
+    )
+    assert (todo.open, todo.moved, todo.record["r"]) == (1, (), entry)
+
+
+def test_a_run_that_nothing_is_left_of_is_lost_by_name() -> None:
+    todo = settle(engine(pod("a"), r=FOUND), cancelled=False)
+    assert (todo.record["r"].fate, todo.record["r"].why) == (
+        Fate.LOST,
+        "pod gone ended before it was kept",
+    )
+
+
+def test_a_run_that_came_to_its_end_by_itself_is_no_loss() -> None:
+    over = run("r", RunState.SUCCEEDED, None)
+    todo = settle(engine(pod("a", over), r=FOUND), cancelled=False)
+    assert todo.record["r"].fate is Fate.RESUMED
+
+
+def test_a_run_that_is_still_to_pause_is_told_to_go_on() -> None:
+    pausing = run("r", RunState.PAUSING)
+    todo = settle(engine(pod("a", pausing), r=FOUND), cancelled=False)
+    assert [name for _, name in todo.here] == ["r"]
+    done = settle(engine(pod("a", pausing), r=replace(FOUND, fate=Fate.RESUMED)), cancelled=False)
+    assert done.is_over
+
+
+def test_what_somebody_else_paused_stays_so() -> None:
+    theirs = run("r", holder="somebody")
+    seen = engine(pod("a", theirs, holders=frozenset({OWNER})))
+    assert settle(seen, cancelled=False).is_over
+    assert seen.stands
+
+
+def test_cancelled_runs_are_moved_nowhere() -> None:
+    todo = settle(engine(pod("a"), kept="r", r=FOUND), cancelled=True)
+    assert (todo.record["r"].fate, todo.moved) == (Fate.CANCELLED, ())
+
+
+def test_the_backup_before_gives_only_what_was_not_given_away() -> None:
+    former = BackupView("old", {name: Kept(DIGEST, DIGEST) for name in ("r", "s", "t")})
+    seen = replace(
+        engine(pod("a", run("t"))),
+        former=former,
+        former_record={"s": replace(FOUND, fate=Fate.RESUMED)},
+    )
+    assert set(seen.carried) == {"r"}
+    assert set(noted(seen)) == {"r", "t"}
+
+
+def test_each_pause_has_a_name_of_its_own() -> None:
+    begun = Rollout.model_validate(
+        {
+            "id": "12-1",
+            "kind": "Rollout",
+            "trigger": "Spec",
+            "to": world.ref("v2"),
+            "attemptDigest": DIGEST,
+            "phase": "Pausing",
+            "startedAt": world.NOW,
+            "phaseStartedAt": world.NOW,
+        }
+    )
+    first = next_runs("wf-1", begun)
+    second = next_runs("wf-1", begun.model_copy(update={"runs": first}))
+    after = next_runs("wf-1", begun.model_copy(update={"runs": "wf-1-runs-11-1-3"}))
+    assert (first, second, after) == ("wf-1-runs-12-1-1", "wf-1-runs-12-1-2", first)
+    assert rollout_of("wf-1", second) == "12-1"
+    assert rollout_of("wf", "wf-runs-x") is None
