@@ -43,6 +43,14 @@ test-full: $(READY) ## The same, with the whole of the matrices that `test` samp
 model-full: $(READY) ## Search decide for hours, within bounds; ARGS="--total 4 --seconds 3600"
 	@$(BIN)/python -m tests.model $(ARGS)
 
+.PHONY: faults
+faults: $(READY) ## Meet faults at a sample of all calls; ARGS="--seed 7 --scenario promote --logs"
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+.PHONY: faults-full
+faults-full: $(READY) ## The same with every fault at every call of every scenario: hours
+	@$(BIN)/python -m tests.faults --seconds 36000 $(ARGS)
+
 .PHONY: bench
 bench: $(READY) ## Measure the budgets against the floor of the same run (Linux, root)
 	@$(BIN)/python -m tests.bench $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)

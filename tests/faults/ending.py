@@ -1,0 +1,150 @@
+"""How a plan ended, read from the real API, and what must hold of it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.plans import REFUSALS, Plan
+from tests.faults.proxy import Proxy
+from tests.faults.scenarios import FLOW, Place, Scenario
+
+from belay.api.names import ANNOTATION_REVISION, LABEL_PREVIEW, LABEL_WORKFLOW
+from belay.api.words import Outcome
+from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, REVISIONS
+
+Object = dict[str, Any]
+MORE_WRITES = 4
+"""What one fault may cost: the call again, and what a new process cannot know of."""
+MORE_STATUSES, MORE_DELIVERIES = 2, 1
+_EXPLAINED = frozenset({"Reverted", "Held", "Failed", "Refused", "RevertFailed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The same for every disturbance that is not the server's final word."""
+
+    phase: str
+    active: str
+    stable: str
+    conditions: tuple[tuple[str, str, str], ...]
+    quarantined: tuple[str, ...]
+    history: tuple[tuple[str, str, str | None], ...]
+    runs: str | None
+    previews: tuple[str, ...]
+    contents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that is there at the end."""
+
+    ending: Ending
+    events: Counter[str]
+    """Names of the events without the Workflow's."""
+    revisions: frozenset[tuple[str, str, int]]
+    messages: tuple[str, ...]
+    written: Counter[str]
+    calls: tuple[str, ...] = ()
+    watched: int = 0
+    writes_at_rest: tuple[str, ...] = field(default=())
+
+
+async def read(place: Place, proxy: Proxy) -> Found:
+    """Read all of it, by the administrator."""
+    api, namespace = place.api, place.namespace
+    status = place.workflow.get("status") or {}
+    template = (await api.get(DEPLOYMENTS, namespace, "app"))["spec"]["template"]
+    pods = await api.list(PODS, namespace, labels=LABEL_PREVIEW)
+    maps = await api.list(CONFIG_MAPS, namespace, labels=f"{LABEL_WORKFLOW}={FLOW}")
+    revisions = await api.list(REVISIONS, namespace)
+    told = await api.list(EVENTS, namespace)
+    conditions = status.get("conditions") or []
+    ending = Ending(
+        phase=status.get("phase", ""),
+        active=status.get("activeRevision", ""),
+        stable=status.get("stableRevision", ""),
+        conditions=tuple(sorted((c["type"], c["status"], c["reason"]) for c in conditions)),
+        quarantined=tuple(q["revision"] for q in status.get("quarantine") or []),
+        history=tuple(
+            (h["revision"], h["outcome"], h.get("reason")) for h in status.get("history") or []
+        ),
+        runs=(template["metadata"].get("annotations") or {}).get(ANNOTATION_REVISION),
+        previews=tuple(p["metadata"]["name"] for p in pods),
+        contents=tuple(sorted(m["metadata"]["name"] for m in maps)),
+    )
+    return Found(
+        ending,
+        Counter(e["metadata"]["name"].split(".", 2)[2] for e in told),
+        frozenset(
+            (r["metadata"]["name"], r["metadata"]["uid"], r["metadata"]["generation"])
+            for r in revisions
+        ),
+        tuple(c.get("message", "") for c in conditions if c["type"] in ("Ready", "Stalled")),
+        Counter(proxy.written),
+        tuple(proxy.calls),
+        proxy.events,
+    )
+
+
+def violations(plan: Plan, scenario: Scenario, found: Found, base: Found | None) -> Iterator[str]:
+    """What does not hold."""
+    end = found.ending
+    if found.writes_at_rest:
+        yield f"writes at rest: {', '.join(found.writes_at_rest)}"
+    if end.previews:
+        yield f"preview pods are left: {', '.join(end.previews)}"
+    if base is None:
+        if (end.phase, end.runs) != (scenario.phase, scenario.runs):
+            yield f"ends {end.phase} with {end.runs}"
+        return
+    if {r[0::2] for r in found.revisions} != {r[0::2] for r in base.revisions}:
+        yield f"revisions changed: {sorted(found.revisions)}"
+    if plan.fault in REFUSALS and end != base.ending:
+        yield from _explained(found, base)
+        return
+    for name in Ending.__slots__:
+        if getattr(end, name) != getattr(base.ending, name):
+            yield f"{name}: {getattr(end, name)} instead of {getattr(base.ending, name)}"
+    yield from _told(plan, found, base)
+    yield from _budget(found, base)
+
+
+def _told(plan: Plan, found: Found, base: Found) -> Iterator[str]:
+    """One event per milestone; what the server refuses for good is not told again."""
+    missing = list((base.events - found.events).elements())
+    more = list((found.events - base.events).elements())
+    refused = plan.fault in REFUSALS and len(missing) <= 1
+    if missing and not refused:
+        yield f"events that were not told: {', '.join(missing)}"
+    if more:
+        yield f"events too many: {', '.join(more)}"
+
+
+def _budget(found: Found, base: Found) -> Iterator[str]:
+    more = found.written.total() - base.written.total()
+    if more > MORE_WRITES:
+        yield f"{more} writes more than undisturbed: {dict(found.written - base.written)}"
+    for kind, most in (
+        ("PATCH workflows/status", MORE_STATUSES),
+        ("PATCH deployments", MORE_DELIVERIES),
+    ):
+        extra = found.written[kind] - base.written[kind]
+        if extra > most:
+            yield f"{extra} times {kind} more than undisturbed"
+
+
+def _explained(found: Found, base: Found) -> Iterator[str]:
+    """The server said no: another end is right, if it tells so and nothing is left behind."""
+    end = found.ending
+    conditions = {kind: (status, reason) for kind, status, reason in end.conditions}
+    if end.phase not in _EXPLAINED:
+        yield f"refused, and ends {end.phase or 'without a phase'}: {end.conditions}"
+    if conditions.get("Ready", ("", ""))[0] != "False" or "Stalled" not in conditions:
+        yield f"refused, and not stopped: {end.conditions}"
+    if not all(found.messages):
+        yield "refused, and nothing says why"
+    if set(end.quarantined) - set(base.ending.quarantined):
+        yield f"the server's word is held against {end.quarantined}"
+    if end.phase != Outcome.REVERT_FAILED and end.active and end.runs not in (None, end.active):
+        yield f"{end.runs} runs, {end.active} is active"

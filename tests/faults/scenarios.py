@@ -1,0 +1,206 @@
+"""What people do in one namespace while the operator meets its fault."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from tests.faults.standin import Life, StandIn
+from tests.harness import workbench_manifests as manifests
+
+from belay.api.names import LABEL_PREVIEW
+from belay.shell.cluster import Cluster as Api
+from belay.shell.errors import NotFound
+from belay.shell.resources import DEPLOYMENTS, PODS, REVISIONS, WORKFLOWS, Resource
+
+Object = dict[str, Any]
+CHECK: Object = {
+    "name": "answers",
+    "http": {"port": "http", "path": "/run"},
+    "period": "200ms",
+    "timeout": "1s",
+    "failureThreshold": 2,
+}
+FLOW = "wf"
+DAMAGED = "v9"
+_LIVES = {
+    "v1": Life(),
+    "v2": Life(),
+    "v3": Life(),
+    "v4": Life("10.2."),
+    "v5": Life("10.3."),
+    "v6": Life(ready=False),
+}
+_NAMESPACES = Resource("", "v1", "namespaces", "Namespace")
+_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+
+
+@cache
+def revision(name: str) -> Object:
+    """v4 answers wrong, v5 does so on real traffic, v6 is never ready; v9 is not what it says."""
+    body = manifests.revision_body(FLOW, name, {"note": name})
+    if name == DAMAGED:
+        body["spec"]["digest"] = "sha256:" + "0" * 64
+    return body
+
+
+def lives() -> dict[str, Life]:
+    """By content digest."""
+    return {revision(n)["spec"]["contentDigest"]: life for n, life in _LIVES.items()}
+
+
+@dataclass(slots=True)
+class Place:
+    """A namespace of one plan's own, as its people see it."""
+
+    api: Api
+    standin: StandIn
+    namespace: str
+    generation: int = 0
+    """Of the Workflow since the last wish: what is seen may be older."""
+
+    async def make(self, revisions: tuple[str, ...]) -> None:
+        await self.api.create(_NAMESPACES, None, {"metadata": {"name": self.namespace}})
+        account = {"metadata": {"name": "default"}}
+        await self.api.create(_ACCOUNTS, self.namespace, account)
+        for name in revisions:
+            await self.api.create(REVISIONS, self.namespace, revision(name))
+        await self.api.create(DEPLOYMENTS, self.namespace, _deployment())
+
+    async def creates(self, wish: str, **spec: Any) -> None:
+        kind = {"apiVersion": WORKFLOWS.api_version, "kind": WORKFLOWS.kind}
+        body = {**kind, **manifests.workflow(FLOW, wish, checks=[CHECK], **spec)}
+        made = await self.api.create(WORKFLOWS, self.namespace, body)
+        self.generation = made["metadata"]["generation"]
+
+    async def wishes(self, wish: str, **verification: Any) -> None:
+        """A person's patch, which wins against nobody and fails for nobody."""
+        body = {"spec": {"activeRevision": wish, "verification": verification}}
+        path = WORKFLOWS.path(self.namespace, FLOW)
+        patched = await self.api._json(
+            "patch", WORKFLOWS, path, body=body, content_type="application/merge-patch+json"
+        )
+        self.generation = patched["metadata"]["generation"]
+
+    async def deletes(self) -> None:
+        await self.api.delete(WORKFLOWS, self.namespace, FLOW)
+
+    async def collect_garbage(self) -> None:
+        """What the garbage collector does with pods whose Workflow is gone."""
+        for pod in await self.api.list(PODS, self.namespace, labels=LABEL_PREVIEW):
+            with contextlib.suppress(NotFound):
+                await self.api.delete(PODS, self.namespace, pod["metadata"]["name"], grace=0)
+
+    @property
+    def workflow(self) -> Object:
+        return self.standin.workflows.get(self.namespace, {})
+
+    async def until(self, good: Callable[[Object], bool], seconds: float) -> bool:
+        """Whether the Workflow became `good` within this time; {} stands for a deleted one."""
+
+        def there() -> bool:
+            return self.namespace in self.standin.workflows and good(self.workflow)
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self.standin.news:
+                await self.standin.news.wait_for(there)
+                return True
+        return False
+
+    async def until_phase(self, *phases: str, seconds: float = 60) -> bool:
+        return await self.until(lambda w: (w.get("status") or {}).get("phase") in phases, seconds)
+
+
+def _deployment() -> Object:
+    body = manifests.deployment("app", flow=FLOW)
+    container = {
+        "name": "app",
+        "image": "app",
+        "ports": [{"name": "http", "containerPort": 8080}],
+    }
+    body["spec"]["template"]["spec"] = {"containers": [container]}
+    return body
+
+
+Script = Callable[[Place], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`script` is what happens once the plan is armed; `phase` and `runs`, how it has to end."""
+
+    name: str
+    script: Script
+    phase: str
+    runs: str | None
+    revisions: tuple[str, ...] = ("v1", "v2")
+    begun: bool = True
+    """v1 is promoted before."""
+    outcomes: tuple[str, ...] = field(default=())
+    """Of the rollouts since, newest first."""
+
+
+async def _promote(place: Place) -> None:
+    await place.wishes("v2", preview="Pod", window="1s")
+
+
+async def _revert(place: Place) -> None:
+    await place.wishes("v5", preview="None", window="60s")
+
+
+async def _gate(place: Place) -> None:
+    await place.wishes("v4", preview="None")
+
+
+async def _caught(place: Place) -> None:
+    await place.wishes("v4", preview="Pod")
+
+
+async def _supersede(place: Place) -> None:
+    await place.wishes("v2", preview="None", window="1h")
+    await place.until_phase("Observing")
+    await place.wishes("v3", window="0s")
+
+
+async def _overtake(place: Place) -> None:
+    await place.wishes("v6", preview="Pod")
+    await place.until_phase("Previewing")
+    await place.wishes("v3")
+
+
+async def _refuse(place: Place) -> None:
+    await place.wishes(DAMAGED)
+
+
+async def _delete(place: Place) -> None:
+    await place.wishes("v6", preview="Pod")
+    await place.until_phase("Previewing")
+    await asyncio.sleep(0.2)
+    await place.deletes()
+
+
+async def _first(place: Place) -> None:
+    await place.creates("v1", window="0s", preview="None")
+
+
+async def _first_fails(place: Place) -> None:
+    await place.creates("v4", window="0s", preview="None")
+
+
+SCENARIOS = {
+    s.name: s
+    for s in (
+        Scenario("promote", _promote, "Promoted", "v2"),
+        Scenario("revert", _revert, "Reverted", "v1", ("v1", "v5")),
+        Scenario("gate", _gate, "Reverted", "v1", ("v1", "v4")),
+        Scenario("caught", _caught, "Reverted", "v1", ("v1", "v4")),
+        Scenario("supersede", _supersede, "Promoted", "v3", ("v1", "v2", "v3")),
+        Scenario("overtake", _overtake, "Promoted", "v3", ("v1", "v6", "v3")),
+        Scenario("refuse", _refuse, "Refused", "v1", ("v1", DAMAGED)),
+        Scenario("delete", _delete, "", "v1", ("v1", "v6")),
+        Scenario("first", _first, "Promoted", "v1", ("v1",), begun=False),
+        Scenario("first-fails", _first_fails, "Failed", None, ("v4",), begun=False),
+    )
+}

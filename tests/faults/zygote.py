@@ -1,0 +1,131 @@
+"""Forks operators: it has imported everything, and never starts a thread or a loop itself.
+
+Commands come line by line on stdin, what happens to the children goes to stdout, both as JSON. A
+child is the whole operator; only the answers of pods are made up, by the address that the pod has.
+"""
+
+import asyncio
+import ctypes
+import gc
+import json
+import os
+import select
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
+
+from belay.api.words import Stage
+from belay.core.evidence.probe import Answer, Probe, Sample
+from belay.core.keys import Key
+from belay.runtime import app
+from belay.runtime.config import Config, Election, LogFormat, LogLevel
+from belay.runtime.leader import Parts
+from belay.runtime.logs import set_up
+from belay.runtime.reconciler import Reconciler
+from belay.runtime.resync import ResyncSettings
+from belay.shell.act import Senses
+from belay.shell.checks.credentials import Credentials
+from belay.shell.checks.http_check import open_session
+from belay.shell.checks.prober import Prober
+from belay.shell.checks.trust import Trust
+from belay.shell.recorder import Recorder
+
+WRONG: Final = "10.2."
+"""Beginning of the addresses of pods that answer wrong."""
+WRONG_LATER: Final = "10.3."
+"""The same, once real traffic is observed."""
+RESYNC: Final = 2.0
+_DIE_WITH_PARENT: Final = 1
+
+
+async def by_address(probe: Probe) -> Sample:
+    """What a pod answers, told by its address: no packet is sent."""
+    await asyncio.sleep(0)
+    now, address = datetime.now(UTC), probe.address
+    if not address:
+        return Sample(Answer.UNASKED, "no address", now)
+    late = address.startswith(WRONG_LATER) and probe.stage is Stage.OBSERVATION
+    if late or address.startswith(WRONG):
+        return Sample(Answer.WRONG, "500 instead of 200", now)
+    return Sample(Answer.RIGHT, "200", now)
+
+
+def make_reconciler(parts: Parts) -> Reconciler:
+    """As in the product, but for who answers."""
+    session = open_session("faults")
+
+    def wake(key: Key) -> None:
+        parts.queue.add(key, reconciler.urgency(key))
+
+    prober = Prober(by_address, wake, now=lambda: datetime.now(UTC))
+    recorder = Recorder(parts.cluster, parts.config.election.identity)
+    recorder.start()
+    senses = Senses(prober, Credentials(parts.cluster), Trust(parts.cluster), session)
+    reconciler = Reconciler(parts, senses, recorder)
+    return reconciler
+
+
+def _operate(told: dict[str, Any]) -> NoReturn:
+    """The child."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    log = os.open(told["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    set_up(LogFormat.TEXT, LogLevel.INFO)
+    config = Config(
+        namespaces=(told["namespace"],),
+        kubeconfig=told["kubeconfig"],
+        election=Election(enabled=False),
+        health_address="127.0.0.1",
+        health_port=0,
+        workers=4,
+        resync=ResyncSettings(period=RESYNC),
+    )
+    code = 70
+    try:
+        code = asyncio.run(app.run(config, make_reconciler))
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _say(**told: Any) -> None:
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Until stdin ends."""
+    gc.collect()
+    gc.freeze()
+    _say(ready=os.getpid())
+    text = b""
+    while True:
+        heard, _, _ = select.select([0], [], [], 0.02)
+        if heard:
+            more = os.read(0, 65536)
+            if not more:
+                return
+            text += more
+        *lines, text = text.split(b"\n")
+        for line in lines:
+            told = json.loads(line)
+            pid = os.fork()
+            if pid == 0:
+                _operate(told)
+            _say(started=told["id"], pid=pid)
+        _reap()
+
+
+def _reap() -> None:
+    try:
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            _say(ended=found[0], code=os.waitstatus_to_exitcode(found[1]))
+    except ChildProcessError:
+        return
+
+
+if __name__ == "__main__":
+    main()
