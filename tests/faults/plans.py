@@ -80,6 +80,8 @@ def plans_of(scenario: str, calls: Sequence[str], events: int) -> Iterator[Plan]
                 continue
             if fault in OF_WRITES and verb == "GET":
                 continue
+            if fault is Fault.CONFLICT and verb == "POST":
+                continue
             if fault in OF_READS and verb != "GET":
                 continue
             yield Plan(scenario, fault, index)

@@ -14,7 +14,7 @@ from typing import Any
 from tests.faults import ending
 from tests.faults.ending import Found
 from tests.faults.operators import Operator, Zygote
-from tests.faults.plans import Plan
+from tests.faults.plans import REFUSALS, Plan
 from tests.faults.proxy import Proxy, Upstream, upstream
 from tests.faults.scenarios import SCENARIOS, Place, Scenario, lives
 from tests.faults.standin import StandIn
@@ -29,6 +29,8 @@ PATIENCE = 40.0
 """Seconds until the end has to come; the longest way is a half-open watch."""
 QUIET = 0.6
 """Seconds without a write, at rest."""
+EVENTS_LATE = 10.0
+"""Seconds after the wish, from when on an event that is missing is taken for lost."""
 _FINAL = frozenset({"Promoted", "Reverted", "Held", "Failed", "Refused", "Aborted", "RevertFailed"})
 
 
@@ -105,6 +107,7 @@ class Runner:
         """Wait for the right end, or for any that lasts; what lasts is judged."""
         base = self.bases.get(plan.scenario)
         until = time.monotonic() + PATIENCE
+        told_by = time.monotonic() + EVENTS_LATE
         while True:
             left = until - time.monotonic()
             over = _over(place) if scenario.phase else _gone
@@ -114,10 +117,10 @@ class Runner:
             await asyncio.sleep(QUIET)
             found = await ending.read(place, proxy)
             late = tuple(proxy.written[written:])
-            good = base is None or (found.ending == base.ending and found.events == base.events)
+            good = base is None or ending.is_right(found, base)
             if time.monotonic() >= until or (ended and not late and good):
                 return replace(found, writes_at_rest=late)
-            if ended and not late and plan.fault in ending.REFUSALS:
+            if ended and not late and plan.fault in REFUSALS and time.monotonic() > told_by:
                 return found
 
     def _kubeconfig(self, port: int) -> str:

@@ -17,19 +17,10 @@ from typing import Any, Final, NoReturn
 
 from belay.api.words import Stage
 from belay.core.evidence.probe import Answer, Probe, Sample
-from belay.core.keys import Key
-from belay.runtime import app
+from belay.runtime import app, assembly
 from belay.runtime.config import Config, Election, LogFormat, LogLevel
-from belay.runtime.leader import Parts
 from belay.runtime.logs import set_up
-from belay.runtime.reconciler import Reconciler
 from belay.runtime.resync import ResyncSettings
-from belay.shell.act import Senses
-from belay.shell.checks.credentials import Credentials
-from belay.shell.checks.http_check import open_session
-from belay.shell.checks.prober import Prober
-from belay.shell.checks.trust import Trust
-from belay.shell.recorder import Recorder
 
 WRONG: Final = "10.2."
 """Beginning of the addresses of pods that answer wrong."""
@@ -51,21 +42,6 @@ async def by_address(probe: Probe) -> Sample:
     return Sample(Answer.RIGHT, "200", now)
 
 
-def make_reconciler(parts: Parts) -> Reconciler:
-    """As in the product, but for who answers."""
-    session = open_session("faults")
-
-    def wake(key: Key) -> None:
-        parts.queue.add(key, reconciler.urgency(key))
-
-    prober = Prober(by_address, wake, now=lambda: datetime.now(UTC))
-    recorder = Recorder(parts.cluster, parts.config.election.identity)
-    recorder.start()
-    senses = Senses(prober, Credentials(parts.cluster), Trust(parts.cluster), session)
-    reconciler = Reconciler(parts, senses, recorder)
-    return reconciler
-
-
 def _operate(told: dict[str, Any]) -> NoReturn:
     """The child."""
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
@@ -83,9 +59,11 @@ def _operate(told: dict[str, Any]) -> NoReturn:
         workers=4,
         resync=ResyncSettings(period=RESYNC),
     )
+    # As in the product, but for who answers: the askers of all types are this one.
+    assembly.AskerByType = lambda askers: by_address  # type: ignore[misc, assignment]
     code = 70
     try:
-        code = asyncio.run(app.run(config, make_reconciler))
+        code = asyncio.run(app.run(config, assembly.make_reconciler))
     finally:
         sys.stdout.flush()
         os._exit(code)
