@@ -78,7 +78,7 @@ class Proxy:
             if early is not None:
                 return early
         async with self.upstream.session.request(
-            request.method, self._url(request), data=body, headers=_headers(request)
+            request.method, self._url(request), data=body or None, headers=_headers(request)
         ) as answer:
             content = await answer.read()
         self._note(request, answer.status)
@@ -137,8 +137,8 @@ class Proxy:
         ) as answer:
             response = web.StreamResponse(status=answer.status)
             response.content_type = answer.content_type
-            await response.prepare(request)
             with contextlib.suppress(ConnectionError):
+                await response.prepare(request)
                 async for lines in self._lines(answer.content):
                     await response.write(lines)
         return response

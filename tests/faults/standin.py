@@ -7,10 +7,12 @@ otherwise, and an old pod goes when the new one is ready. The real ones are in t
 import asyncio
 import contextlib
 import json
+import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from belay.api.names import ANNOTATION_CONTENT_DIGEST, LABEL_PREVIEW
@@ -20,6 +22,8 @@ from belay.shell.errors import AlreadyExists, ApiError, NotFound
 from belay.shell.resources import DEPLOYMENTS, PODS, REPLICA_SETS, WORKFLOWS, Resource
 
 Object = dict[str, Any]
+_BACK_OFFS = (0.1, 0.3, 1, 3, 5, 5, 5)
+log = logging.getLogger(__name__)
 _MERGE = "application/merge-patch+json"
 
 
@@ -95,19 +99,27 @@ class StandIn:
             if (body.get("status") or {}).get("observedGeneration") != body["metadata"][
                 "generation"
             ]:
-                self._soon(self._roll(namespace, body))
+                self._soon(partial(self._roll, namespace))
         elif "status" not in body or "containerStatuses" not in body["status"]:
-            self._soon(self._start(namespace, body))
+            self._soon(partial(self._start, namespace, body))
 
-    def _soon(self, work: Any) -> None:
+    def _soon(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(self._tried(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _tried(self, work: Any) -> None:
-        """What is gone meanwhile is nobody's any more."""
-        with contextlib.suppress(NotFound, AlreadyExists):
-            await work
+    async def _tried(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Again and again, as controllers do; what is gone meanwhile is nobody's any more."""
+        for seconds in _BACK_OFFS:
+            try:
+                await work()
+            except NotFound:
+                return
+            except ApiError as error:
+                log.warning("the stand-in tries again: %s", error)
+                await asyncio.sleep(seconds)
+            else:
+                return
 
     async def _start(self, namespace: str, pod: Object) -> None:
         """As a kubelet: the pod runs, and is ready if it can be."""
@@ -136,14 +148,13 @@ class StandIn:
         }
         await self._patch(PODS, namespace, pod["metadata"]["name"], {"status": status}, "status")
         if LABEL_PREVIEW not in pod["metadata"]["labels"] and life.ready:
-            deployment = await self.api.get(DEPLOYMENTS, namespace, "app")
-            await self._roll(namespace, deployment)
+            await self._roll(namespace)
 
     def _life(self, metadata: Object) -> Life:
         annotations = metadata.get("annotations") or {}
         return self.lives.get(annotations.get(ANNOTATION_CONTENT_DIGEST, ""), Life())
 
-    async def _roll(self, namespace: str, deployment: Object) -> None:
+    async def _roll(self, namespace: str) -> None:
         """As the Deployment's controller: one step, and the status that it leads to."""
         place = self._places[namespace]
         async with place.busy:
@@ -198,19 +209,23 @@ class StandIn:
                 "template": template,
             },
         }
-        made = await self.api.create(REPLICA_SETS, namespace, body)
+        try:
+            made = await self.api.create(REPLICA_SETS, namespace, body)
+        except AlreadyExists:
+            made = await self.api.get(REPLICA_SETS, namespace, f"app-r{number}")
         return _Kept(f"app-r{number}", made["metadata"]["uid"], number)
 
     async def _make_pod(self, place: _Place, namespace: str, kept: _Kept, template: Object) -> None:
         place.made += 1
-        kept.pod = f"{kept.name}-{place.made}"
+        name = f"{kept.name}-{place.made}"
         owner = {"metadata": {"name": kept.name, "uid": kept.uid}}
         metadata = {
             **template["metadata"],
-            "name": kept.pod,
+            "name": name,
             "ownerReferences": [_controller("ReplicaSet", owner)],
         }
         await self.api.create(PODS, namespace, {"metadata": metadata, "spec": template["spec"]})
+        kept.pod = name
 
     async def _is_ready(self, namespace: str, kept: _Kept) -> bool:
         try:
