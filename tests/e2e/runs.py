@@ -123,21 +123,22 @@ class Letters:
     async def pods(self) -> list[Object]:
         return [p for p in await self.bench.pods(NAME) if p["status"].get("podIP")]
 
-    async def start(self, count: int, seconds: float = 1.0) -> dict[str, str]:
+    async def start(self, count: int, seconds: float = 3.0) -> dict[str, str]:
         """Runs in flight, on all pods; what each has to say in the end, by id."""
         pods = await self.pods()
 
         async def one(number: int) -> tuple[str, str]:
             url = f"http://{pods[number % len(pods)]['status']['podIP']}:8080/v1/workflows/run"
             name = f"n{number}"
-            # Some stand in the first call, others in an item of the iteration.
-            pace = seconds if number % 2 else seconds / 4
-            inputs = {"name": name, "seconds": str(pace), "items": "a,b,c"}
+            # Some stand in the first call, others in an item of the iteration; all take long
+            # enough to be in flight when the rollout gets to them.
+            pace, items = (seconds, "a,b,c") if number % 2 else (seconds / 2, "a,b,c,d,e,f,g")
+            inputs = {"name": name, "seconds": str(pace), "items": items}
             wish = {"inputs": inputs, "response_mode": "async", "user": "test"}
             async with self.bench.http.post(url, json=wish) as answer:
                 told = await answer.json()
                 assert answer.status == 200, told
-                return told["data"]["id"], f"{name} and a+b+c"
+                return told["data"]["id"], f"{name} and {items.replace(',', '+')}"
 
         return dict(await asyncio.gather(*(one(n) for n in range(count))))
 
@@ -154,13 +155,19 @@ class Letters:
 
     async def ended(self, wanted: set[str]) -> dict[str, Object]:
         """Once all of these are over: how, and with which letter."""
-        async with asyncio.timeout(SECONDS):
-            while True:
-                runs = await self.found()
-                mine = {run: runs[run] for run in wanted if run in runs}
-                if len(mine) == len(wanted) and all(r["status"] in OVER for r in mine.values()):
-                    break
-                await asyncio.sleep(0.2)
+        mine: dict[str, Object] = {}
+        try:
+            async with asyncio.timeout(SECONDS):
+                while len(mine) < len(wanted) or any(
+                    r["status"] not in OVER for r in mine.values()
+                ):
+                    await asyncio.sleep(0.2)
+                    runs = await self.found()
+                    mine = {run: runs[run] for run in wanted if run in runs}
+        except TimeoutError:
+            left = [r for r in mine.values() if r["status"] not in OVER]
+            nowhere = wanted - mine.keys()
+            raise AssertionError(f"not over: {left[:3]}; nowhere: {sorted(nowhere)}") from None
         return {run: await self._result(told) for run, told in mine.items()}
 
     async def _result(self, run: Object) -> Object:
