@@ -161,7 +161,7 @@ class Panels:
         variables = {
             "$namespace": f"({namespace}|another)",
             "$workflow": workflow,
-            "$__rate_interval": "5s",
+            "$__rate_interval": "30s",
         }
         self.empty = {
             f"{panel['title']} {target['refId']}": self._filled(target["expr"], variables)

@@ -91,7 +91,7 @@ async def test_good_answers_of_the_old_content_do_not_count(bench: Bench) -> Non
     await flow.apply()
     found = await flow.at("Promoted")
     old = found["status"]["active"]["contentDigest"][:19]
-    workflow["spec"]["deadlines"] = {"deliver": "2s"}
+    workflow["spec"]["deadlines"] = {"deliver": "5s"}
     await flow.wish("v2")
     found = await flow.at("Reverted")
     assert ready(found)["reason"] == "WrongContent"

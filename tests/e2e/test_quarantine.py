@@ -12,6 +12,7 @@ async def fails(bench: Bench, begin: Begin) -> Flow:
     await flow.wish("v2")
     await flow.at("Reverted")
     await bench.told("RolloutStarted", "CheckFailed", "Reverted")
+    await bench.no_preview()
     return flow
 
 

@@ -24,6 +24,7 @@ from belay.shell.resources import Resource
 
 APPLICATIONS = Resource("argoproj.io", "v1alpha1", "applications", "Application")
 PROJECTS = Resource("argoproj.io", "v1alpha1", "appprojects", "AppProject")
+SETS = Resource("argoproj.io", "v1alpha1", "applicationsets", "ApplicationSet")
 SHIPPED = ROOT / "deploy/argocd"
 _CRDS = ("application-crd.yaml", "appproject-crd.yaml", "applicationset-crd.yaml")
 _IMPATIENT = {
@@ -56,7 +57,7 @@ def install_crds(cluster: Cluster) -> None:
     folder = go_tools.source(go_tools.ARGO_CD) / "manifests/crds"
     files = [word for name in _CRDS for word in ("-f", str(folder / name))]
     cluster.kubectl("apply", "--server-side", *files)
-    cluster.until_served(APPLICATIONS, PROJECTS)
+    cluster.until_served(APPLICATIONS, PROJECTS, SETS)
 
 
 @contextmanager
