@@ -71,20 +71,26 @@ class Cluster:
         self.until_served(WORKFLOWS, REVISIONS)
 
     def until_served(self, *resources: Resource, seconds: float = 30) -> None:
-        """Wait until the API server answers for these resources.
+        """Wait until the API server answers for these resources, and clients find them.
 
         A CRD may be Established a moment before that, and has no conditions at all at first.
         """
         end = time.monotonic() + seconds
         for resource in resources:
-            while True:
-                try:
-                    direct(self.kubeconfig).read(f"{resource.path(None)}?limit=1")
-                    break
-                except (NotFound, Unavailable) as error:
-                    if time.monotonic() > end:
-                        raise SetupError(f"{resource.plural}: not served: {error}") from error
-                    time.sleep(0.05)
+            while (why := self._unserved(resource)) is not None:
+                if time.monotonic() > end:
+                    raise SetupError(f"{resource.plural}: not served: {why}")
+                time.sleep(0.05)
+
+    def _unserved(self, resource: Resource) -> str | None:
+        server = direct(self.kubeconfig)
+        try:
+            server.read(f"{resource.path(None)}?limit=1")
+            told = server.read(f"/apis/{resource.api_version}")
+        except (NotFound, Unavailable) as error:
+            return str(error)
+        listed = any(one["name"] == resource.plural for one in told["resources"])
+        return None if listed else "discovery does not list it"
 
     def audit(self) -> AuditLog | None:
         """The audit log; None where the harness does not run the API server."""
