@@ -111,14 +111,17 @@ def violations(plan: Plan, scenario: Scenario, found: Found, base: Found | None)
         if scenario.phase:
             yield from _explained(found, base)
         return
-    yield from _another(end, base.ending)
+    yield from _another(end, base.ending, deleted=not scenario.phase)
     yield from _told(plan, found, base)
     yield from _budget(found, base)
 
 
-def _another(end: Ending, right: Ending) -> Iterator[str]:
-    """Where it differs; what is no longer needed may wait for a later look at it."""
-    if set(right.contents) - set(end.contents):
+def _another(end: Ending, right: Ending, *, deleted: bool) -> Iterator[str]:
+    """Where it differs; what is no longer needed may wait for a later look at it.
+
+    A deletion may come before the content of what was wished for.
+    """
+    if set(right.contents) - set(end.contents) and not deleted:
         yield f"contents: {end.contents} instead of {right.contents}"
     for name in Ending.__slots__:
         if name != "contents" and getattr(end, name) != getattr(right, name):

@@ -10,10 +10,12 @@ from tests.scenario.api import Call
 from tests.scenario.machine import Weather
 from tests.scenario.ownership import Entry
 from tests.scenario.records import Write
-from tests.scenario.scene import Scene
+from tests.scenario.scene import NAMESPACE, Scene
 from tests.scenario.stage import STORIES, Run, Story, play
 from tests.scenario.store import Server
 
+from belay.api.names import LABEL_PREVIEW
+from belay.shell.errors import Conflict
 from belay.shell.resources import PODS, WORKFLOWS
 
 NAMES = sorted(STORIES)
@@ -116,6 +118,32 @@ def _now_and_then(rng: Random, *_: object) -> bool:
 
 def _only(deadly: int) -> Callable[[int, Call], bool]:
     return lambda number, _: number == deadly
+
+
+def test_a_preview_pod_goes_even_if_its_deletion_meets_a_conflict() -> None:
+    met: list[Call] = []
+
+    def refuse_once(_: Server, call: Call) -> None:
+        second = str(call.name).endswith("preview-2-1")
+        if call.verb == "delete" and second and not met:
+            met.append(call)
+            raise Conflict(409, "Conflict", "the object has been modified; try again")
+
+    async def plot(scene: Scene) -> None:
+        await scene.stable_on("v1", verification={"preview": "Pod"})
+        scene.publish("v2")
+        scene.publish("v3")
+        scene.wants("v2")
+        await scene.phase("Previewing")
+        await scene.passes(0.2)
+        scene.wants("v3")
+        await scene.rest()
+        pods = scene.server.list(PODS, NAMESPACE)
+        assert not [p for p in pods if LABEL_PREVIEW in p["metadata"]["labels"]]
+
+    told = Story("overtaken", "Overtaken", "In its preview.", plot)
+    assert play(told, Weather(meddles=refuse_once)).ending.phase == "Promoted"
+    assert met
 
 
 def test_a_busy_annotator_of_a_refused_wish_makes_few_dry_runs() -> None:

@@ -191,8 +191,11 @@ async def _gone(
 ) -> None:
     try:
         await turn.cluster.delete(resource, turn.key.namespace, name, uid=uid, grace=grace)
-    except (NotFound, Conflict):
+    except NotFound:
         return
+    except Conflict as error:
+        if not is_uid_mismatch(error):
+            raise
     finally:
         turn.forget(resource, name)
 
