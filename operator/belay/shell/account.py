@@ -1,15 +1,14 @@
 """One ConfigMap for each rollout with instances: what was done with each of them."""
 
-import base64
-import gzip
-import json
 import logging
 from collections.abc import Iterable
 
-from belay.api.names import API_VERSION, LABEL_RECORD_OF
+from belay.api.names import LABEL_RECORD_OF
 from belay.core.decision import AccountFor
+from belay.core.delivery import owned_by_workflow
 from belay.shell.cluster import Object
 from belay.shell.errors import ApiError, Unavailable
+from belay.shell.packed import pack, unpack
 from belay.shell.resources import CONFIG_MAPS
 from belay.shell.turn import Turn
 
@@ -50,9 +49,8 @@ def _is_told(there: Object | None, action: AccountFor) -> bool:
     if packed is None:
         return False
     try:
-        told = json.loads(gzip.decompress(base64.b64decode(packed)))
-        return _timeless(told) == _timeless(action.lines)
-    except (ValueError, OSError, EOFError, AttributeError):
+        return _timeless(unpack(packed)) == _timeless(action.lines)
+    except (ValueError, TypeError, AttributeError):
         return False
 
 
@@ -61,19 +59,11 @@ def _timeless(lines: Iterable[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _body(namespace: str, action: AccountFor) -> Object:
-    text = json.dumps(list(action.lines), separators=(",", ":")).encode()
-    packed = base64.b64encode(gzip.compress(text, mtime=0)).decode()
-    owner = {
-        "apiVersion": API_VERSION,
-        "kind": "Workflow",
-        "name": action.workflow,
-        "uid": action.uid,
-    }
     metadata = {
         "name": action.name,
         "namespace": namespace,
         "labels": {LABEL_RECORD_OF: action.workflow},
-        "ownerReferences": [owner],
+        "ownerReferences": [owned_by_workflow(action.workflow, action.uid)],
     }
-    data = {f"{action.stage}.json.gz": packed}
+    data = {f"{action.stage}.json.gz": pack(list(action.lines))}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": data}

@@ -13,7 +13,7 @@ from belay.core.instances.kinds import kind_of
 from belay.core.instances.view import Instances, InstanceView, Look, at, is_finished, read_instance
 from belay.core.observed import Observed
 from belay.shell.cluster import Cluster, Object
-from belay.shell.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, is_uid_mismatch
+from belay.shell.errors import ApiError, Forbidden, NotFound, is_uid_mismatch
 from belay.shell.resources import PODS, Resource
 from belay.shell.selectors import label_selector
 from belay.shell.turn import Turn
@@ -139,6 +139,4 @@ async def write_all(
 
 def _is_gone(error: ApiError) -> bool:
     """An apply with a uid finds its very object, or says that there is none or another."""
-    if isinstance(error, NotFound | Conflict):
-        return True
-    return isinstance(error, Invalid) and is_uid_mismatch(error)
+    return isinstance(error, NotFound) or is_uid_mismatch(error)

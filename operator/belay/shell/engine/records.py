@@ -1,9 +1,5 @@
 """The record of a pause: what is known of each run, in a ConfigMap of the Workflow."""
 
-import base64
-import gzip
-import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
@@ -13,11 +9,11 @@ from belay.core.delivery import owned_by_workflow
 from belay.core.engine.view import Entry, Fate, Record
 from belay.core.keys import Key
 from belay.shell.cluster import Object
+from belay.shell.packed import pack, unpack
 from belay.shell.resources import CONFIG_MAPS
 from belay.shell.turn import Turn
 
 _DATA: Final = "runs"
-_MOST: Final = 64 * 1024 * 1024
 
 
 class BadRecord(ValueError):
@@ -30,11 +26,9 @@ async def read(turn: Turn, name: str) -> tuple[Record | None, str | None]:
     if raw is None:
         return None, None
     try:
-        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        packed = base64.b64decode((raw.get("binaryData") or {})[_DATA], validate=True)
-        told = json.loads(unpacker.decompress(packed, _MOST))
+        told = unpack((raw.get("binaryData") or {})[_DATA])
         found = {run: Entry(**{**one, "fate": Fate(one["fate"])}) for run, one in told.items()}
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
+    except (KeyError, TypeError, ValueError) as error:
         message = f"ConfigMap {name}, which tells what was done with runs, cannot be read"
         raise BadRecord(f"{message}: delete it, and those runs are not waited for") from error
     return found, str(raw["metadata"]["uid"])
@@ -52,7 +46,6 @@ async def write(
 
 def _body(key: Key, name: str, record: Mapping[str, Entry], owner: str, uid: str | None) -> Object:
     plain = {run: {k: v for k, v in asdict(one).items() if v} for run, one in record.items()}
-    packed = gzip.compress(json.dumps(plain, separators=(",", ":")).encode(), 6, mtime=0)
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": key.namespace,
@@ -65,5 +58,5 @@ def _body(key: Key, name: str, record: Mapping[str, Entry], owner: str, uid: str
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata,
-        "binaryData": {_DATA: base64.b64encode(packed).decode()},
+        "binaryData": {_DATA: pack(plain)},
     }
