@@ -61,6 +61,7 @@ async def test_an_abort_goes_back_and_is_not_tried_again_until_a_retry(
     assert condition(found, "Stalled")["status"] == "True"
     await bench.until_runs("v1")
     await bench.told("Aborted")
+    await bench.no_preview()
     mark = bench.mark()
     await flow.apply()
     await flow.looked_at()

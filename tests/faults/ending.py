@@ -88,10 +88,14 @@ async def read(place: Place, proxy: Proxy) -> Found:
 
 
 def is_right(found: Found, base: Found) -> bool:
+    """The same ending, told by the same events."""
+    return _same(found.ending, base.ending) and found.events == base.events
+
+
+def _same(end: Ending, right: Ending) -> bool:
     """What no longer is needed may be left for a later look, which comes within minutes."""
-    contents = tuple(sorted({*found.ending.contents} | {*base.ending.contents}))
-    same = replace(base.ending, contents=contents) == found.ending
-    return same and found.events == base.events
+    contents = tuple(sorted({*end.contents} | {*right.contents}))
+    return replace(right, contents=contents) == end
 
 
 def violations(plan: Plan, scenario: Scenario, found: Found, base: Found | None) -> Iterator[str]:
@@ -107,7 +111,7 @@ def violations(plan: Plan, scenario: Scenario, found: Found, base: Found | None)
         return
     if {r[0::2] for r in found.revisions} != {r[0::2] for r in base.revisions}:
         yield f"revisions changed: {sorted(found.revisions)}"
-    if plan.fault in REFUSALS and end != base.ending:
+    if plan.fault in REFUSALS and not _same(end, base.ending):
         if scenario.phase:
             yield from _explained(found, base)
         return
@@ -155,6 +159,8 @@ def _budget(found: Found, base: Found) -> Iterator[str]:
 def _explained(found: Found, base: Found) -> Iterator[str]:
     """The server said no: another end is right, if it tells so and nothing is left behind."""
     end = found.ending
+    if _only_another_story(end, base.ending):
+        return
     conditions = {kind: (status, reason) for kind, status, reason in end.conditions}
     if end.phase not in _EXPLAINED:
         yield f"refused, and ends {end.phase or 'without a phase'}: {end.conditions}"
@@ -166,3 +172,12 @@ def _explained(found: Found, base: Found) -> Iterator[str]:
         yield f"the server's word is held against {end.quarantined}"
     if end.phase != Outcome.REVERT_FAILED and end.active and end.runs not in (None, end.active):
         yield f"{end.runs} runs, {end.active} is active"
+
+
+def _only_another_story(end: Ending, right: Ending) -> bool:
+    """The last wish came true; it was a rollout before it that the server's word has stopped."""
+    outcomes = {outcome for _, outcome, _ in end.history}
+    known = _EXPLAINED | {outcome for _, outcome, _ in right.history}
+    return (
+        replace(end, history=right.history, contents=right.contents) == right and outcomes <= known
+    )

@@ -23,6 +23,8 @@ CHECK: Object = {
     "timeout": "1s",
     "failureThreshold": 2,
 }
+STOPPED = ("Held", "Failed", "Refused", "Reverted", "RevertFailed")
+"""Where a rollout may end that meets the server's final word."""
 FLOW = "wf"
 DAMAGED = "v9"
 _LIVES = {
@@ -160,13 +162,13 @@ async def _caught(place: Place) -> None:
 
 async def _supersede(place: Place) -> None:
     await place.wishes("v2", preview="None", window="1h")
-    await place.until_phase("Observing")
+    await place.until_phase("Observing", *STOPPED)
     await place.wishes("v3", window="0s")
 
 
 async def _overtake(place: Place) -> None:
     await place.wishes("v6", preview="Pod")
-    await place.until_phase("Previewing")
+    await place.until_phase("Previewing", *STOPPED)
     await place.wishes("v3")
 
 
@@ -176,7 +178,7 @@ async def _refuse(place: Place) -> None:
 
 async def _delete(place: Place) -> None:
     await place.wishes("v6", preview="Pod")
-    await place.until_phase("Previewing")
+    await place.until_phase("Previewing", *STOPPED)
     await asyncio.sleep(0.2)
     await place.deletes()
 
