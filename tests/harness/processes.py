@@ -135,4 +135,4 @@ def _started(pid: int) -> str | None:
 def _environment() -> dict[str, str]:
     """No proxies, for the components talk to this machine only; and less collecting of garbage."""
     kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-    return {"GOGC": "400", **kept}
+    return {"GOGC": "150", **kept}
