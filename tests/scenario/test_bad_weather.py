@@ -166,3 +166,31 @@ def test_a_busy_annotator_of_a_refused_wish_makes_few_dry_runs() -> None:
     until = next(n for n, c in enumerate(calls) if c.dry_run)
     listed = [c for c in calls[:until] if c.verb == "list" and c.resource == PODS]
     assert 1 <= len(listed) <= 14
+
+
+def test_a_wish_that_comes_before_the_status_is_written_is_the_only_one_begun() -> None:
+    met: list[Call] = []
+
+    def wish_again(server: Server, call: Call) -> None:
+        if call.subresource != "status" or call.body is None or met:
+            return
+        rollout = call.body["status"].get("rollout") or {}
+        if (rollout.get("to") or {}).get("revision") != "v2":
+            return
+        met.append(call)
+        body = server.get(WORKFLOWS, call.namespace, str(call.name))
+        body["spec"]["activeRevision"] = "v3"
+        server.replace(WORKFLOWS, call.namespace, body, Write(Entry("user", "Update", "")))
+
+    async def plot(scene: Scene) -> None:
+        await scene.stable_on("v1")
+        scene.publish("v2")
+        scene.publish("v3")
+        scene.wants("v2")
+        await scene.rest()
+        told = scene.seen()["status"]["history"]
+        assert [entry["revision"] for entry in told] == ["v3", "v1"]
+
+    told = Story("again", "A newer wish", "Before the first one is begun.", plot)
+    assert play(told, Weather(meddles=wish_again)).ending.phase == "Promoted"
+    assert met

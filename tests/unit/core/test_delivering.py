@@ -51,6 +51,17 @@ def test_completion_leads_to_the_gate_and_the_gate_activates() -> None:
     assert toy.says(ConditionType.SERVING)[0] == "Unknown"
 
 
+def test_the_gate_waits_for_a_target_that_is_not_complete_any_more() -> None:
+    toy = live().run(Phase.VERIFYING)
+    whole = dict(toy.workloads["triage"]["status"])
+    toy.workloads["triage"]["status"]["availableReplicas"] = 1
+    toy.probe().probe().turn()
+    assert toy.status.phase == Phase.VERIFYING
+    toy.workloads["triage"]["status"] = whole
+    toy.turn()
+    assert toy.status.phase == Phase.OBSERVING
+
+
 def test_without_checks_at_the_gate_completion_activates_at_once() -> None:
     toy = live(checks=[check(at=[Stage.OBSERVATION])])
     toy.turn().kubelet().turn()
