@@ -52,3 +52,10 @@ def test_without_a_bug_they_pass(tmp_path: Path) -> None:
     same = Bug("none", "core/moves.py", "def gone(", "def gone(", "tests/unit/core/test_proof.py")
     done = noticed(same, tmp_path)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_the_list_in_the_docs_is_the_list() -> None:
+    text = (ROOT / "docs/reliability.md").read_text()
+    rows = text.partition("| Belay ... | Noticed by |\n|---|---|\n")[2]
+    told = [row.split("|")[1].strip() for row in rows.splitlines() if row.startswith("|")]
+    assert told == [bug.name for bug in BUGS]
