@@ -18,7 +18,7 @@ from tests.harness.store import Store, content_key
 _FILES = Path(__file__).parent / "containerfiles"
 SBOM = "sbom.cdx.json"
 """In /opt/belay of the operator's image."""
-_FORM = "3"
+_FORM = "4"
 """Changes with what this module puts into that image."""
 _PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 """Which Python each Debian brings."""
@@ -49,6 +49,18 @@ def newer_base() -> Image:
     return _debian("belay-base-trixie", "trixie")
 
 
+def runtime() -> Image:
+    """Python 3.11 and what that needs of `base`: neither a shell nor a package manager."""
+    program, whole = _FILES / "runtime.py", base()
+    key = content_key([program, _FILES / "runtime.Dockerfile", whole.name])
+
+    def context(folder: Path) -> None:
+        shutil.copy(program, folder)
+
+    name = f"localhost/belay-runtime:{key}"
+    return _once(name, _FILES / "runtime.Dockerfile", [key], context, {"BASE": whole})
+
+
 def runner() -> Image:
     """The reference runner's image, `localhost/belay-runner:dev`, of the code as it lies here."""
     deploy, code = ROOT / "deploy/runner", ROOT / "operator/belay_runner"
@@ -62,13 +74,13 @@ def runner() -> Image:
         shutil.copytree(code, folder / "code/belay_runner", ignore=no_bytecode)
 
     name = "localhost/belay-runner:dev"
-    return _once(name, deploy / "Dockerfile", [lock, code, fixed.name], context, fixed)
+    return _once(name, deploy / "Dockerfile", [lock, code, fixed.name], context, {"BASE": fixed})
 
 
 def belay(root: Path = ROOT, tag: str = "dev") -> Image:
     """The operator's image, `localhost/belay:dev`, of the code as it lies in a checkout."""
     deploy, code = root / "deploy/image", root / "operator/belay"
-    lock, fixed = deploy / "requirements.lock", base()
+    lock, on = deploy / "requirements.lock", {"BASE": base(), "RUNTIME": runtime()}
     (version,) = re.findall(
         r'^__version__ = "(.+)"$', (code / "__init__.py").read_text(), re.MULTILINE
     )
@@ -82,22 +94,23 @@ def belay(root: Path = ROOT, tag: str = "dev") -> Image:
         (folder / "belay/bin").mkdir()
         shutil.copy2(deploy / "belay", folder / "belay/bin/belay")
         (folder / "belay" / SBOM).write_text(
-            sbom.of_image(version, _site_packages(lock), fixed.archive)
+            sbom.of_image(version, _site_packages(lock), on["RUNTIME"].archive)
         )
 
     listed = Path(sbom.__file__)
-    inputs: list[str | Path] = [lock, code, deploy / "belay", fixed.name, listed, _FORM]
+    inputs: list[str | Path] = [lock, code, deploy / "belay", listed, _FORM]
+    inputs += [each.name for each in on.values()]
     name = f"localhost/belay:{tag}"
-    return _once(name, deploy / "Dockerfile", inputs, context, fixed, {"VERSION": version})
+    return _once(name, deploy / "Dockerfile", inputs, context, on, {"VERSION": version})
 
 
 def _never_used(folder: str, names: list[str]) -> list[str]:
     """What the operator does without, and what tells of the machine that built the image.
 
-    The classes for every API of Kubernetes are a third of the image, and Belay sends raw objects.
-    Scripts begin with the path of the builder's Python, and each RECORD holds their digests.
+    The classes for all APIs and objects of Kubernetes are half of the packages; Belay sends raw
+    objects. Scripts begin with the path of the builder's Python, and a RECORD has their digests.
     """
-    if folder.endswith(("kubernetes/client/api", "kubernetes/aio/client/api")):
+    if re.search(r"kubernetes/(aio/)?client/(api|models)$", folder):
         return [name for name in names if name != "__init__.py"]
     return [name for name in names if name in {"RECORD", "bin"}]
 
@@ -108,7 +121,7 @@ def build(name: str, dockerfile: Path, context: Path, on: Image) -> Image:
     def copy(folder: Path) -> None:
         shutil.copytree(context, folder, dirs_exist_ok=True)
 
-    return _once(name, dockerfile, [context, on.name], copy, on)
+    return _once(name, dockerfile, [context, on.name], copy, {"BASE": on})
 
 
 def _once(
@@ -116,10 +129,13 @@ def _once(
     dockerfile: Path,
     inputs: Sequence[str | Path],
     prepare: Callable[[Path], None],
-    on: Image | None = None,
+    on: Mapping[str, Image] | None = None,
     arguments: Mapping[str, str] | None = None,
 ) -> Image:
-    """The image of these inputs: from the cache, else built in a fresh context folder."""
+    """The image of these inputs: from the cache, else built in a fresh context folder.
+
+    `on`: images that it is built on, by the argument of the Dockerfile.
+    """
     short = _short(name)
     archive = f"{short}-{content_key([dockerfile, *inputs, name, platform.machine()])}.tar"
     store = Store(cache_home() / "images")
@@ -130,7 +146,7 @@ def _once(
             context = Path(folder) / "context"
             context.mkdir()
             prepare(context)
-            _build(name, dockerfile, context, on, path, arguments or {})
+            _build(name, dockerfile, context, on or {}, path, arguments or {})
         _drop_old(store.folder, short)
 
     return Image(name, store.get(archive, make))
@@ -146,7 +162,7 @@ def _build(
     name: str,
     dockerfile: Path,
     context: Path,
-    on: Image | None,
+    on: Mapping[str, Image],
     archive: Path,
     arguments: Mapping[str, str],
 ) -> None:
@@ -156,13 +172,17 @@ def _build(
     home = cache_home() / "buildah"
     buildah = ["buildah", "--root", str(home / "storage"), "--runroot", str(home / "run")]
     with locked(home / "lock", "building an image"):
-        given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
-        if on is not None:
-            given.append(f"--build-arg=BASE={on.name}")
-            if not run([*buildah, "images", "--quiet", "--filter", f"reference={on.name}"]):
-                run([*buildah, "pull", f"docker-archive:{on.archive}"])
+        told = {**arguments, **{argument: image.name for argument, image in on.items()}}
+        given = [f"--build-arg={key}={value}" for key, value in told.items()]
+        for image in on.values():
+            if not run([*buildah, "images", "--quiet", "--filter", f"reference={image.name}"]):
+                run([*buildah, "pull", f"docker-archive:{image.archive}"])
         isolated = ["unshare", "--net", *buildah, "bud", "--isolation", "chroot"]
         options = ["--layers", "--pull-never", "--timestamp=0", *given, "--file", str(dockerfile)]
+        # What has no name is pruned: a stage that is kept need not be built anew the next time.
+        for stage in re.findall(r"^FROM .* AS (\w+)$", dockerfile.read_text(), re.MULTILINE):
+            kept = f"localhost/{_short(name)}-stage-{stage}"
+            run([*isolated, *options, "--target", stage, "--tag", kept, str(context)])
         run([*isolated, *options, "--tag", name, str(context)])
         run([*buildah, "push", name, f"docker-archive:{archive}:{name}"])
         run([*buildah, "rmi", "--prune"])
