@@ -25,6 +25,8 @@ from tests.harness.workbench import SECONDS, Bench
 from tests.harness.workbench_flow import Flow
 from tests.harness.workbench_operator import HOME, Operator
 
+from belay.shell.resources import JOBS
+
 Object = dict[str, Any]
 
 PATIENCE = "8s"
@@ -144,11 +146,15 @@ async def watching(
 
 
 async def begun(bench: Bench, name: str) -> Flow:
-    """A Workflow whose v1 is proven, and whose v2 is going to fail."""
+    """A Workflow whose v1 is proven, and whose v2 is going to fail; a Job of it runs."""
+    labels = {"run-of": name}
+    await bench.apply(JOBS, manifests.job(name, labels=labels))
+    runs = {"resources": [{"kind": "Job", "selector": {"matchLabels": labels}}]}
     await bench.deploy(name, flow=name)
     await bench.revise("v1", flow=name, note=name)
     await bench.revise("v2", flow=name, code=500)
-    flow = Flow(bench, manifests.workflow(name, targets=[name], window="2s", preview="None"))
+    options: Object = {"targets": [name], "window": "2s", "preview": "None", "instances": runs}
+    flow = Flow(bench, manifests.workflow(name, **options))
     await flow.apply()
     return flow
 

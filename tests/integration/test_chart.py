@@ -1,5 +1,6 @@
 """The chart: what it renders, what it refuses, and that it says the same as deploy/base."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,15 @@ from tests.harness import binaries, charts, go_tools
 from tests.harness.cluster import Cluster
 from tests.harness.setup import ROOT, SetupError, run
 
+from belay.api.instance_kinds import Finished, InstanceKind, Write
+from belay.api.instances import Policy
+
 Object = dict[str, Any]
+KINDS = next(
+    each
+    for each in yaml.safe_load_all((ROOT / "deploy/samples/instance-kinds.yaml").read_text())
+    if each["kind"] == "ConfigMap"
+)
 
 
 def by_name(objects: list[Object]) -> dict[tuple[str, str], Object]:
@@ -42,7 +51,7 @@ MATRIX: dict[str, Object] = {
     },
     "all monitoring": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "p"}},
-        "prometheusRule": {"enabled": True},
+        "prometheusRule": {"enabled": True, "runbooks": "https://git.example.com/belay/"},
         "dashboard": {"enabled": True},
     },
     "by digest": {"image": {"digest": f"sha256:{'a' * 64}"}},
@@ -150,21 +159,55 @@ def score(objects: list[Object]) -> str:
     [
         ({"replicas": "two"}, "/replicas"),
         ({"replica": 3}, "replica"),
+        ({"image": {"repository": "localhost/belay:dev"}}, "/image/repository"),
+        ({"image": {"repository": "https://registry.example.com/belay"}}, "/image/repository"),
         ({"image": {"digest": "sha256:1"}}, "/image/digest"),
         ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
         ({"watchNamespaces": "a"}, "/watchNamespaces"),
         ({"watchNamespaces": ["A"]}, "/watchNamespaces/0"),
         ({"targetKinds": ["jobs.batch"]}, "/targetKinds/0"),
         ({"podNetworks": ["everywhere"]}, "/podNetworks/0"),
+        ({"podNetworks": ["10.0.0.0/33"]}, "/podNetworks/0"),
+        ({"fullnameOverride": "My Belay"}, "/fullnameOverride"),
+        ({"instanceKinds": [{"kind": "Run"}]}, "/instanceKinds/0"),
+        ({"extraArgs": ["workers=4"]}, "/extraArgs/0"),
         ({"log": {"level": "loud"}}, "/log/level"),
         ({"extraArgs": {"workers": 4}}, "/extraArgs"),
         ({"serviceMonitor": {"interval": "often"}}, "/serviceMonitor/interval"),
+        ({"prometheusRule": {"runbooks": "docs"}}, "/prometheusRule/runbooks"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(values: Object, named: str) -> None:
     with pytest.raises(SetupError, match=named):
         charts.render(values)
+
+
+def test_the_schema_knows_the_fields_of_a_kind_of_instances() -> None:
+    """Those that `belay run --instance-kinds` would refuse are refused before there is a pod."""
+    schema = json.loads((charts.CHART / "values.schema.json").read_text())
+    told = schema["properties"]["instanceKinds"]["items"]
+    taken = InstanceKind.model_json_schema(by_alias=True)
+    assert told["properties"].keys() == taken["properties"].keys()
+    assert set(told["required"]) == set(taken["required"])
+    for part, model in (("finished", Finished), ("cancel", Write)):
+        fields = model.model_json_schema(by_alias=True)["properties"]
+        assert told["properties"][part]["properties"].keys() == fields.keys()
+    assert set(told["properties"]["default"]["enum"]) == set(Policy)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"image": {"repository": "registry.example.com:5000/team/belay"}},
+        {"image": {"repository": "belay"}},
+        {"podNetworks": ["10.244.0.0/16", "fd00:10:244::/56", "::/0"]},
+        {"instanceKinds": yaml.safe_load(KINDS["data"]["kinds.yaml"])},
+        {"fullnameOverride": "belay-2"},
+    ],
+)
+def test_a_right_value_is_taken(values: Object) -> None:
+    assert charts.render(values)
 
 
 def test_with_some_namespaces_nothing_of_the_whole_cluster_is_granted_but_nodes() -> None:

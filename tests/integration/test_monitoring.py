@@ -1,7 +1,10 @@
 """deploy/monitoring: it builds, fits the base and the chart, and the API server takes it."""
 
+import copy
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ Object = dict[str, Any]
 
 OURS = ("ServiceMonitor", "PrometheusRule", "ConfigMap")
 RULES = yaml.safe_load((ROOT / "deploy/monitoring/rules.yaml").read_text())
+DOCS = (ROOT / "docs/monitoring.md").read_text()
 DASHBOARD = json.loads((ROOT / "deploy/monitoring/dashboard.json").read_text())
 
 
@@ -70,6 +74,35 @@ def test_the_chart_brings_the_same(built: list[Object]) -> None:
     for kind in ("ServiceMonitor", "PrometheusRule"):
         assert of_kind(rendered, kind)["spec"] == of_kind(built, kind)["spec"]
     assert json.loads(of_kind(rendered, "ConfigMap")["data"]["belay.json"]) == DASHBOARD
+
+
+def test_commands_in_alerts_name_the_namespace_of_the_release() -> None:
+    rendered = charts.render({"prometheusRule": {"enabled": True}}, namespace="ops")
+    rule = json.dumps(of_kind(rendered, "PrometheusRule"))
+    assert "kubectl -n ops get pods" in rule
+    assert "belay-system" not in rule
+
+
+@pytest.mark.parametrize("name", ["rules.yaml", "prometheusrule.yaml"])
+def test_runbooks_become_links_by_a_value_of_the_chart_and_by_the_line_in_the_docs(
+    name: str, tmp_path: Path
+) -> None:
+    (line,) = re.findall(r"^ +(sed -i .*runbook_url.*)$", DOCS, re.MULTILINE)
+    where = "https://git.example.com/belay/blob/main/"
+    folder = tmp_path / "deploy/monitoring"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "deploy/monitoring" / name, folder)
+    run(["sh", "-c", line], cwd=tmp_path)
+    plain = yaml.safe_load((folder / name).read_text())
+
+    rendered = charts.render({"prometheusRule": {"enabled": True, "runbooks": where}})
+    linked = of_kind(rendered, "PrometheusRule")["spec"]
+    assert plain.get("spec", plain) == linked
+    for group, shipped in zip(linked["groups"], copy.deepcopy(RULES["groups"]), strict=True):
+        for rule, was in zip(group["rules"], shipped["rules"], strict=True):
+            was_path = was["annotations"].pop("runbook_url")
+            assert rule["annotations"].pop("runbook_url") == where + was_path
+            assert rule == was
 
 
 def test_the_api_server_takes_them_with_the_crds_of_the_prometheus_operator(

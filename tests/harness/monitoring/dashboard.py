@@ -131,6 +131,10 @@ def _workflow() -> list[Builder[Panel]]:
             f'max by (type) (belay_workflow_condition{{{_ONE}, status="True"}})',
             "{{type}}",
         ),
+        _graph(
+            "Running instances of the last rollout",
+            (f"max by (state) (belay_workflow_instances{{{_ONE}}})", "{{state}}"),
+        ),
     ]
 
 
