@@ -31,19 +31,24 @@ class Argo:
     """One Application, its repository, and the Workflow that it brings."""
 
     bench: Bench
-    namespace: str
+    running: argocd.Running
     git: Repository
     flow: Flow
 
     async def create(self) -> None:
         body = argocd.application(APP, self.git.folder, self.bench.namespace)
-        await asyncio.to_thread(self.bench.cluster.apply, {**body}, namespace=self.namespace)
+        where = self.running.namespace
+        await asyncio.to_thread(self.bench.cluster.apply, {**body}, namespace=where)
 
     async def wants(self, revision: str, **definition: Any) -> str:
+        """Publish a revision and wish for it, in one commit that Argo CD is told of."""
+        return await self.told(self.commit(revision, **definition))
+
+    def commit(self, revision: str, **definition: Any) -> str:
         """Publish a revision and wish for it, in one commit."""
         self.flow.spec["activeRevision"] = revision
         body = manifests.revision_body("wf", revision, definition)
-        return await self.told(self.git.commit(revision, {revision: body, "wf": self.workflow}))
+        return self.git.commit(revision, {revision: body, "wf": self.workflow})
 
     @property
     def workflow(self) -> Object:
@@ -55,14 +60,15 @@ class Argo:
         return commit
 
     async def patch(self, body: Object) -> None:
-        words = ["patch", "applications.argoproj.io", APP, "-n", self.namespace]
+        words = ["patch", "applications.argoproj.io", APP, "-n", self.running.namespace]
         await asyncio.to_thread(
             self.bench.cluster.kubectl, *words, "--type=merge", f"--patch={json.dumps(body)}"
         )
 
     async def until(self, good: Any) -> Object:
         cluster, what = self.bench.cluster, f"applications.argoproj.io/{APP}"
-        return await asyncio.to_thread(kube.wait, cluster, self.namespace, what, good, 90)
+        where = self.running.namespace
+        return await asyncio.to_thread(kube.wait, cluster, where, what, good, 90)
 
     async def is_(self, commit: str, health: str) -> Object:
         """Wait until the Application is Synced to a commit and has this health."""
@@ -88,11 +94,44 @@ class Argo:
 
         await self.until(ended)
 
+    async def reaches(self, phase: str) -> None:
+        """Wait until the Workflow and Argo CD tell of a phase that lasts."""
+        wanted = self.flow.spec["activeRevision"]
+        await self.flow.until(
+            lambda f: f["spec"]["activeRevision"] == wanted and f["status"]["phase"] == phase
+        )
+        await self.until(lambda f: f["status"]["health"]["status"] == "Progressing")
+
     async def awaited(self, condition: str) -> None:
         """`kubectl wait`, as a script does it; begun before there is an outcome."""
         words = ["wait", "workflows.belay.dev/wf", "-n", self.bench.namespace, "--timeout=90s"]
         command = [*words, f"--for=condition={condition}"]
         await asyncio.to_thread(self.bench.cluster.kubectl, *command)
+
+    async def pipeline_waits(self, *conditions: str, seconds: int = 60) -> str:
+        """`argocd app wait`, as docs/gitops.md shows it; gives what it printed."""
+        options = [*conditions, f"--timeout={seconds}"]
+        return await asyncio.to_thread(self.running.cli, "app", "wait", APP, *options)
+
+    async def pipeline_waits_in_vain(self, *conditions: str, seen: str) -> None:
+        """It ends by its timeout, in an error, and shows the health that was seen."""
+        with pytest.raises(SetupError, match=r"timed out \(3s\)"):
+            await self.pipeline_waits(*conditions, seconds=3)
+        shown = await asyncio.to_thread(self.running.cli, "app", "get", APP, "--output=json")
+        assert json.loads(shown)["status"]["health"]["status"] == seen
+
+    async def acts(self, action: str) -> None:
+        """Somebody takes an action that is offered."""
+        assert await self.offered() >= {action}
+        which = ["--group=belay.dev", "--kind=Workflow", "--resource-name=wf"]
+        words = ["app", "actions", "run", APP, action, *which]
+        await asyncio.to_thread(self.running.cli, *words)
+
+    async def offered(self) -> set[str]:
+        """The actions that can be taken now."""
+        words = ["app", "actions", "list", APP, "--kind=Workflow", "--out=json"]
+        listed = json.loads(await asyncio.to_thread(self.running.cli, *words))
+        return {each["Action"] for each in listed if not each["Disabled"]}
 
     async def person(self, resource: Resource, name: str, body: Object) -> None:
         """Somebody changes what Git owns."""
@@ -107,18 +146,18 @@ def full(resource: Resource, body: Object) -> Object:
 
 
 @pytest.fixture
-def argo_namespace(
+def running(
     argo_cd: argocd.Programs, cluster: Cluster, once: Once, tmp_path: Path
-) -> Iterator[str]:
+) -> Iterator[argocd.Running]:
     once("argocd-crds", lambda _: argocd.install_crds(cluster))
-    with argocd.running(argo_cd, cluster, tmp_path) as namespace:
-        yield namespace
+    with argocd.running(argo_cd, cluster, tmp_path) as found:
+        yield found
 
 
 @pytest.fixture
-def argo(argo_namespace: str, bench: Bench, tmp_path: Path) -> Argo:
+def argo(running: argocd.Running, bench: Bench, tmp_path: Path) -> Argo:
     flow = Flow(bench, manifests.workflow())
-    return Argo(bench, argo_namespace, Repository(tmp_path / "repository"), flow)
+    return Argo(bench, running, Repository(tmp_path / "repository"), flow)
 
 
 @pytest.mark.parametrize("sample", ["belay", "application", "applicationset"])
@@ -198,6 +237,44 @@ async def test_git_is_the_wish_and_nobody_fights(argo: Argo) -> None:
     assert "v2" in health(shown, "Workflow", "wf")["message"]
     assert (await state(bench))[2:] == before[2:]
     assert set(bench.writes(mark)) == {"patch workflows/status", "create events"}
+
+
+@pytest.mark.full
+async def test_a_pipeline_waits_by_the_command_line_and_people_act_by_it(argo: Argo) -> None:
+    bench, git, flow = argo.bench, argo.git, argo.flow
+    flow.manifest = manifests.workflow(preview="None", window="0s")
+    git.commit("the application", {"app": full(DEPLOYMENTS, manifests.deployment("app"))})
+    body = manifests.revision_body("wf", "v1", {"note": "first"})
+    git.commit("v1", {"v1": body, "wf": argo.workflow})
+    await argo.create()
+    await argo.pipeline_waits("--health")
+    assert (await flow.at("Promoted"))["status"]["stableRevision"] == "v1"
+
+    flow.spec["verification"]["window"] = "20s"
+    await argo.wants("v2", note="second")
+    await argo.reaches("Observing")
+    await argo.pipeline_waits_in_vain("--health", seen="Progressing")
+    await argo.acts("suspend")
+    await argo.pipeline_waits("--suspended")
+    await argo.pipeline_waits_in_vain("--health", "--degraded", seen="Suspended")
+    assert await argo.offered() == {"resume"}
+    await argo.acts("resume")
+    await argo.reaches("Observing")
+    await argo.acts("abort")
+    await argo.pipeline_waits("--health", "--degraded")
+    assert (await bench.get(WORKFLOWS, "wf"))["status"]["phase"] == "Aborted"
+
+    await argo.acts("retry")
+    await argo.reaches("Observing")
+    await argo.pipeline_waits("--health")
+    assert (await bench.get(WORKFLOWS, "wf"))["status"]["stableRevision"] == "v2"
+
+    argo.commit("v3", code=500)
+    await asyncio.to_thread(argo.running.cli, "app", "get", APP, "--refresh")
+    await argo.pipeline_waits("--sync", "--operation", "--health", "--degraded")
+    found = await bench.get(WORKFLOWS, "wf")
+    assert (found["status"]["phase"], found["spec"]["activeRevision"]) == ("Reverted", "v3")
+    await argo.pipeline_waits_in_vain("--health", seen="Degraded")
 
 
 def exported(deployment: Object) -> Object:

@@ -1,4 +1,4 @@
-"""A real Argo CD beside the cluster: its controller, its repo server and a Redis, as processes.
+"""A real Argo CD beside the cluster: controller, repo server, API server, Redis, as processes.
 
 It keeps its settings and Applications in a namespace of its own, so that several can run at once.
 """
@@ -60,15 +60,37 @@ def install_crds(cluster: Cluster) -> None:
     cluster.until_served(APPLICATIONS, PROJECTS, SETS)
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An Argo CD: the namespace of its Applications, and its command line."""
+
+    namespace: str
+    argocd: Path
+    server: str
+    home: Path
+
+    def cli(self, *words: str) -> str:
+        """Run `argocd`, as somebody who is logged in; gives what it printed.
+
+        Raises `SetupError` with its last words where it fails. Not by `--core`, which looks for the
+        pods of Argo CD.
+        """
+        self.home.mkdir(exist_ok=True)
+        told = {"ARGOCD_BINARY_NAME": "argocd", "ARGOCD_CONFIG_DIR": str(self.home)}
+        command: list[str | Path] = [self.argocd, *words, "--server", self.server, "--plaintext"]
+        return run(command, env={**told, "no_proxy": "*"})
+
+
 @contextmanager
-def running(programs: Programs, cluster: Cluster, folder: Path) -> Iterator[str]:
-    """An Argo CD with the settings that Belay ships; gives its namespace."""
+def running(programs: Programs, cluster: Cluster, folder: Path) -> Iterator[Running]:
+    """An Argo CD with the settings that Belay ships."""
     with kube.namespace(cluster, "argocd") as namespace:
         _settle(cluster, namespace)
         processes = Processes(folder / "processes", owned=True)
+        kubeconfig = _kubeconfig(cluster, namespace, folder)
         try:
-            _start(processes, programs, _kubeconfig(cluster, namespace, folder), folder)
-            yield namespace
+            server = _start(processes, programs, kubeconfig, folder)
+            yield Running(namespace, programs.argocd, server, folder / "cli")
         finally:
             processes.stop()
 
@@ -105,8 +127,9 @@ def _kubeconfig(cluster: Cluster, namespace: str, folder: Path) -> Path:
     return path
 
 
-def _start(processes: Processes, programs: Programs, kubeconfig: Path, folder: Path) -> None:
-    redis, repo, repo_metrics, metrics = network.free_ports(4)
+def _start(processes: Processes, programs: Programs, kubeconfig: Path, folder: Path) -> str:
+    """Start all of it; gives the address of its API server."""
+    redis, repo, repo_metrics, metrics, api, api_metrics = network.free_ports(6)
     local = "127.0.0.1"
     processes.start(
         "redis",
@@ -117,21 +140,19 @@ def _start(processes: Processes, programs: Programs, kubeconfig: Path, folder: P
     server += ["--metrics-address", local, "--metrics-port", str(repo_metrics)]
     server += ["--revision-cache-expiration", "1s"]
     _run(processes, programs, "argocd-repo-server", server, kubeconfig)
-    controller = [
-        *common,
-        "--kubeconfig",
-        str(kubeconfig),
-        "--repo-server",
-        f"{local}:{repo}",
-        "--repo-server-plaintext",
-    ]
-    controller += ["--metrics-port", str(metrics), "--namespace", _namespace(kubeconfig)]
-    controller += ["--persist-resource-health"]
+    asks = [*common, "--repo-server", f"{local}:{repo}", "--repo-server-plaintext"]
+    asks += ["--kubeconfig", str(kubeconfig), "--namespace", _namespace(kubeconfig)]
+    controller = [*asks, "--metrics-port", str(metrics), "--persist-resource-health"]
     controller += [f"--{flag}={value}" for flag, value in _IMPATIENT.items()]
     _run(processes, programs, "argocd-application-controller", controller, kubeconfig)
-    for name, port in (("repo-server", repo_metrics), ("application-controller", metrics)):
+    people = [*asks, "--address", local, "--port", str(api), "--insecure", "--disable-auth"]
+    people += ["--metrics-address", local, "--metrics-port", str(api_metrics)]
+    _run(processes, programs, "argocd-server", people, kubeconfig)
+    ports = {"repo-server": repo_metrics, "application-controller": metrics, "server": api}
+    for name, port in ports.items():
         healthy = partial(answers, f"http://{local}:{port}/healthz")
         processes.await_("health", f"argocd-{name}", healthy)
+    return f"{local}:{api}"
 
 
 def _run(
