@@ -179,11 +179,18 @@ def _owned_annotations(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def withdrawal(workload: WorkloadView, namespace: str) -> Body:
-    """None of our fields: applied, it gives the workload its own template back."""
+    """None of our fields: applied, it gives the workload its own template back.
+
+    Of the very version that was read, so that a write that comes late, of a leader that leads no
+    more, changes nothing.
+    """
+    metadata = {"name": workload.name, "namespace": namespace, "uid": workload.uid}
+    if workload.raw is not None:
+        metadata["resourceVersion"] = workload.raw["metadata"]["resourceVersion"]
     return {
         "apiVersion": workload.kind.api_version,
         "kind": workload.kind.kind,
-        "metadata": {"name": workload.name, "namespace": namespace, "uid": workload.uid},
+        "metadata": metadata,
     }
 
 

@@ -104,6 +104,7 @@ def deployment(name: str = "triage", **spec_fields: Any) -> Raw:
             "name": name,
             "namespace": KEY.namespace,
             "uid": f"uid-of-{name}",
+            "resourceVersion": "7",
             "generation": 1,
             "annotations": {"belay.dev/workflow": KEY.name},
             "managedFields": [],
