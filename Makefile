@@ -51,6 +51,10 @@ faults: $(READY) ## Meet faults at a sample of all calls; ARGS="--seed 7 --scena
 faults-full: $(READY) ## The same with every fault at every call of every scenario: hours
 	@$(BIN)/python -m tests.faults --seconds 36000 $(ARGS)
 
+.PHONY: world
+world: $(READY) ## Lose the leader of two replicas in every phase; ARGS="--handovers 5 --logs"
+	@$(BIN)/python -m tests.faults.world $(ARGS)
+
 .PHONY: bench
 bench: $(READY) ## Measure the budgets against the floor of the same run (Linux, root)
 	@$(BIN)/python -m tests.bench $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)

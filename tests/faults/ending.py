@@ -1,22 +1,23 @@
 """How a plan ended, read from the real API, and what must hold of it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.faults.plans import REFUSALS, Plan
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import STATUS, Proxy
 from tests.faults.scenarios import FLOW, Place, Scenario
 
 from belay.api.names import ANNOTATION_REVISION, LABEL_PREVIEW, LABEL_WORKFLOW
 from belay.api.words import Outcome
-from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, REVISIONS
+from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, REVISIONS, WORKFLOWS
 
 Object = dict[str, Any]
 MORE_WRITES = 4
 """What one fault may cost: the call again, and what a new process cannot know of."""
 MORE_STATUSES, MORE_DELIVERIES = 2, 1
+_MAY_COME_LATE = (f"Pod {FLOW}-preview-", f"ConfigMap {FLOW}-")
 _EXPLAINED = frozenset({"Reverted", "Held", "Failed", "Refused", "RevertFailed"})
 
 
@@ -45,16 +46,45 @@ class Found:
     revisions: frozenset[tuple[str, str, int]]
     messages: tuple[str, ...]
     written: Counter[str]
+    template_writes: int
+    """Generations of the Deployment."""
+    phases: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     watched: int = 0
     writes_at_rest: tuple[str, ...] = field(default=())
 
 
-async def read(place: Place, proxy: Proxy) -> Found:
+async def versions(place: Place) -> dict[str, str]:
+    """What tells whether anything in the namespace was changed since."""
+    found = {}
+    for kind in (WORKFLOWS, REVISIONS, DEPLOYMENTS, CONFIG_MAPS, PODS, EVENTS):
+        for one in await place.api.list(kind, place.namespace):
+            name = f"{kind.kind} {one['metadata']['name']}"
+            found[name] = one["metadata"]["resourceVersion"]
+    return found
+
+
+async def late_changes(place: Place, proxy: Proxy) -> AsyncIterator[str]:
+    """What the call that was held back changes, now that others have gone on.
+
+    No server can refuse that what is gone is created: a preview pod then ends by its own deadline,
+    and a ConfigMap stays until the look for unused ones.
+    """
+    before = await versions(place)
+    said = await proxy.let_late_through()
+    after = await versions(place)
+    for name in sorted(before.keys() | after.keys()):
+        made_anew = name not in before and name.startswith(_MAY_COME_LATE)
+        if before.get(name) != after.get(name) and not made_anew:
+            yield f"a late write changed {name}: {said}"
+
+
+async def read(place: Place, *proxies: Proxy) -> Found:
     """Read all of it, by the administrator."""
     api, namespace = place.api, place.namespace
     status = place.workflow.get("status") or {}
-    template = (await api.get(DEPLOYMENTS, namespace, "app"))["spec"]["template"]
+    deployment = await api.get(DEPLOYMENTS, namespace, "app")
+    template = deployment["spec"]["template"]
     pods = await api.list(PODS, namespace, labels=LABEL_PREVIEW)
     maps = await api.list(CONFIG_MAPS, namespace, labels=f"{LABEL_WORKFLOW}={FLOW}")
     revisions = await api.list(REVISIONS, namespace)
@@ -81,9 +111,11 @@ async def read(place: Place, proxy: Proxy) -> Found:
             for r in revisions
         ),
         tuple(c.get("message", "") for c in conditions if c["type"] in ("Ready", "Stalled")),
-        Counter(proxy.written),
-        tuple(proxy.calls),
-        proxy.events,
+        Counter(write for proxy in proxies for write in proxy.written),
+        deployment["metadata"]["generation"],
+        tuple(dict.fromkeys(phase for proxy in proxies for phase in proxy.phases)),
+        tuple(call for proxy in proxies for call in proxy.calls),
+        sum(proxy.events for proxy in proxies),
     )
 
 
@@ -116,7 +148,7 @@ def violations(plan: Plan, scenario: Scenario, found: Found, base: Found | None)
             yield from _explained(found, base)
         return
     yield from _another(end, base.ending, deleted=not scenario.phase)
-    yield from _told(plan, found, base)
+    yield from _told(found, base, may_lose=plan.fault in REFUSALS or not scenario.phase)
     yield from _budget(found, base)
 
 
@@ -132,14 +164,16 @@ def _another(end: Ending, right: Ending, *, deleted: bool) -> Iterator[str]:
             yield f"{name}: {getattr(end, name)} instead of {getattr(right, name)}"
 
 
-def _told(plan: Plan, found: Found, base: Found) -> Iterator[str]:
-    """One event per milestone; what the server refuses is told, or is lost if it was one."""
+def _told(found: Found, base: Found, *, may_lose: bool) -> Iterator[str]:
+    """One event per milestone.
+
+    One that the server refuses may be lost, and so may the last one before the Workflow is gone.
+    """
     missing = list((base.events - found.events).elements())
     more = list((found.events - base.events).elements())
-    refused = plan.fault in REFUSALS and len(missing) <= 1
-    if missing and not refused:
+    if missing and not (may_lose and len(missing) == 1):
         yield f"events that were not told: {', '.join(missing)}"
-    if more and plan.fault not in REFUSALS:
+    if more and not may_lose:
         yield f"events too many: {', '.join(more)}"
 
 
@@ -148,7 +182,7 @@ def _budget(found: Found, base: Found) -> Iterator[str]:
     if more > MORE_WRITES:
         yield f"{more} writes more than undisturbed: {dict(found.written - base.written)}"
     for kind, most in (
-        ("PATCH workflows/status", MORE_STATUSES),
+        (STATUS, MORE_STATUSES),
         ("PATCH deployments", MORE_DELIVERIES),
     ):
         extra = found.written[kind] - base.written[kind]

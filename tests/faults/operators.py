@@ -87,6 +87,9 @@ class Operator:
     kubeconfig: Path
     namespace: str
     log: Path
+    lease: str = ""
+    """By which it is elected; without, it leads at once."""
+    restarts: bool = True
     starts: int = 0
     codes: list[int] = field(default_factory=list)
     _pid: int = 0
@@ -94,11 +97,15 @@ class Operator:
 
     async def start(self) -> None:
         await self._fork()
-        self._keeping = asyncio.create_task(self._keep())
+        if self.restarts:
+            self._keeping = asyncio.create_task(self._keep())
 
     async def _fork(self) -> None:
         self._pid = await self.zygote.fork(
-            kubeconfig=str(self.kubeconfig), namespace=self.namespace, log=str(self.log)
+            kubeconfig=str(self.kubeconfig),
+            namespace=self.namespace,
+            log=str(self.log),
+            lease=self.lease,
         )
         self.starts += 1
 
@@ -111,6 +118,10 @@ class Operator:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         self.zygote.kill(self._pid, number)
+
+    async def ended(self) -> int:
+        """The exit code of a process that is not started anew."""
+        return await self.zygote.ended(self._pid)
 
     async def close(self) -> None:
         if self._keeping is not None:

@@ -23,6 +23,7 @@ class Fault(StrEnum):
     BROKEN = "500"
     UNAVAILABLE = "503"
     STALE = "a stale answer"
+    LATE = "killed, and the call arrives at the end"
     DROPPED = "event dropped"
     REPEATED = "event repeated"
     REORDERED = "event after the next one"
@@ -42,7 +43,7 @@ OF_WATCHES: Final = (
     Fault.GONE,
 )
 """Their index is that of an event, over all watches."""
-OF_WRITES: Final = (Fault.CONFLICT, Fault.INVALID)
+OF_WRITES: Final = (Fault.CONFLICT, Fault.INVALID, Fault.LATE)
 OF_READS: Final = (Fault.STALE,)
 CODES: Final = {
     Fault.CONFLICT: (409, "Conflict"),

@@ -5,7 +5,7 @@ import contextlib
 import json
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from signal import SIGKILL, SIGTERM
@@ -16,8 +16,23 @@ from tests.faults.plans import CODES, OF_WATCHES, Fault, Plan
 
 HELD = 1.0
 """Seconds that an answer which never comes is held back, and that a late event is late."""
+STATUS = "PATCH workflows/status"
 _PASSED_ON = ("Accept", "Authorization", "Content-Type", "User-Agent")
 _KIND = re.compile(r"/namespaces/[^/]+/([a-z]+)(?:/([^/]+))?(?:/([a-z]+))?$")
+
+
+Heard = Callable[[str, bytes], Awaitable[object]]
+"""Is told of each write that was accepted, and what was answered, before that answer goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """A call that was held back."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,9 @@ class Proxy:
     upstream: Upstream
     namespace: str
     kill: Callable[[int], None]
+    heard: Heard | None = None
+    agent: str = ""
+    """Put behind the name by which the audit log knows this operator."""
     armed: bool = False
     plan: Plan | None = None
     fired: bool = False
@@ -50,8 +68,12 @@ class Proxy:
     """`GET pods`, `PATCH workflows/status`: what was asked since."""
     written: list[str] = field(default_factory=list)
     """Of these, the writes that the server accepted."""
+    phases: list[str] = field(default_factory=list)
+    """What the statuses among them said."""
     events: int = 0
+    asked_for_lease: asyncio.Event = field(default_factory=asyncio.Event)
     _last: dict[str, bytes] = field(default_factory=dict)
+    _late: _Late | None = None
     _server: asyncio.Server | None = None
 
     async def open(self) -> int:
@@ -68,20 +90,41 @@ class Proxy:
     def arm(self, plan: Plan) -> None:
         self.armed, self.plan = True, plan
 
+    async def let_late_through(self) -> str | None:
+        """What the server says to the call that was held back; None where there is none."""
+        late, self._late = self._late, None
+        if late is None:
+            return None
+        async with self.upstream.session.request(
+            late.method, late.url, data=late.body, headers=late.headers
+        ) as answer:
+            return f"{answer.status} to {late.method} {late.url}"
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.query.get("watch") == "true":
-            return await self._watch(request)
+        try:
+            if request.query.get("watch") == "true":
+                return await self._watch(request)
+            return await self._call(request)
+        except aiohttp.ClientError:
+            return _broken_off(request)
+
+    async def _call(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
+        if _kind(request) == "leases":
+            self.asked_for_lease.set()
         fault = self._due(request)
+        if fault is Fault.LATE:
+            headers = self._headers(request)
+            self._late = _Late(request.method, self._url(request), headers, body)
         if fault is not None:
             early = self._instead(request, fault)
             if early is not None:
                 return early
         async with self.upstream.session.request(
-            request.method, self._url(request), data=body or None, headers=_headers(request)
+            request.method, self._url(request), data=body or None, headers=self._headers(request)
         ) as answer:
             content = await answer.read()
-        self._note(request, answer.status)
+        await self._note(request, answer.status, content)
         if fault in (Fault.KILL_AFTER, Fault.UNANSWERED):
             return await self._silence(request, fault)
         if request.method == "GET" and answer.status == 200:
@@ -104,8 +147,8 @@ class Proxy:
     def _instead(self, request: web.BaseRequest, fault: Fault) -> web.Response | None:
         """What is done in the place of the call; None where it reaches the server."""
         match fault:
-            case Fault.KILL_BEFORE | Fault.RESET | Fault.TERM_BEFORE:
-                if fault is Fault.KILL_BEFORE:
+            case Fault.KILL_BEFORE | Fault.LATE | Fault.RESET | Fault.TERM_BEFORE:
+                if fault in (Fault.KILL_BEFORE, Fault.LATE):
                     self.kill(SIGKILL)
                 if fault is Fault.TERM_BEFORE:
                     self.kill(SIGTERM)
@@ -126,14 +169,20 @@ class Proxy:
             await asyncio.sleep(HELD)
         return _broken_off(request)
 
-    def _note(self, request: web.BaseRequest, code: int) -> None:
-        dry = "dryRun" in request.query
-        if self.armed and request.method != "GET" and code < 300 and not dry:
-            self.written.append(f"{request.method} {_kind(request)}")
+    async def _note(self, request: web.BaseRequest, code: int, content: bytes) -> None:
+        if request.method == "GET" or code >= 300 or "dryRun" in request.query:
+            return
+        what = f"{request.method} {_kind(request)}"
+        if self.armed and f"/namespaces/{self.namespace}/" in request.path:
+            self.written.append(what)
+            if what == STATUS:
+                self.phases.append(json.loads(content)["status"]["phase"])
+        if self.heard is not None:
+            await self.heard(what, content)
 
     async def _watch(self, request: web.BaseRequest) -> web.StreamResponse:
         async with self.upstream.session.get(
-            self._url(request), headers=_headers(request)
+            self._url(request), headers=self._headers(request)
         ) as answer:
             response = web.StreamResponse(status=answer.status)
             response.content_type = answer.content_type
@@ -189,9 +238,9 @@ class Proxy:
     def _url(self, request: web.BaseRequest) -> str:
         return self.upstream.url + request.path_qs
 
-
-def _headers(request: web.BaseRequest) -> dict[str, str]:
-    return {k: v for k in _PASSED_ON if (v := request.headers.get(k))}
+    def _headers(self, request: web.BaseRequest) -> dict[str, str]:
+        headers = {k: v for k in _PASSED_ON if (v := request.headers.get(k))}
+        return headers | {"User-Agent": headers.get("User-Agent", "") + self.agent}
 
 
 def _kind(request: web.BaseRequest) -> str:

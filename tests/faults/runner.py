@@ -84,7 +84,7 @@ class Runner:
         began = time.monotonic()
         try:
             port = await proxy.open()
-            operator.kubeconfig.write_text(self._kubeconfig(port))
+            operator.kubeconfig.write_text(self.kubeconfig(port))
             found, wrong = await self._play(plan, scenario, place, proxy, operator)
         except Exception as error:  # noqa: BLE001 - a plan that breaks the test is a finding too
             found, wrong = None, [f"the run broke: {type(error).__name__}: {error}"]
@@ -106,12 +106,14 @@ class Runner:
         await asyncio.sleep(0.1)
         proxy.arm(plan)
         await scenario.script(place)
-        found = await self._until_end(plan, scenario, place, proxy)
+        found = await self.until_end(plan, place, proxy)
         wrong = list(ending.violations(plan, scenario, found, self.bases.get(plan.scenario)))
+        wrong += [change async for change in ending.late_changes(place, proxy)]
         return found, wrong
 
-    async def _until_end(self, plan: Plan, scenario: Scenario, place: Place, proxy: Proxy) -> Found:
+    async def until_end(self, plan: Plan, place: Place, *proxies: Proxy) -> Found:
         """Wait for the right end, or for any that lasts; what lasts is judged."""
+        scenario = SCENARIOS[plan.scenario]
         base = self.bases.get(plan.scenario)
         until = time.monotonic() + PATIENCE
         told_by = time.monotonic() + EVENTS_LATE
@@ -120,17 +122,18 @@ class Runner:
             over = _over(place) if scenario.phase else _gone
             ended = await place.until(over, max(left, 0.1))
             await place.collect_garbage() if not scenario.phase else None
-            written = len(proxy.written)
+            written = [len(proxy.written) for proxy in proxies]
             await asyncio.sleep(QUIET)
-            found = await ending.read(place, proxy)
-            late = tuple(proxy.written[written:])
+            found = await ending.read(place, *proxies)
+            late = tuple(w for p, n in zip(proxies, written, strict=True) for w in p.written[n:])
             good = base is None or ending.is_right(found, base)
             if time.monotonic() >= until or (ended and not late and good):
                 return replace(found, writes_at_rest=late)
             if ended and not late and plan.fault in REFUSALS and time.monotonic() > told_by:
                 return found
 
-    def _kubeconfig(self, port: int) -> str:
+    def kubeconfig(self, port: int) -> str:
+        """The operator's, for a proxy."""
         where = {"server": f"http://127.0.0.1:{port}"}
         return json.dumps(kubeconfig(where, {"token": self.token}))
 

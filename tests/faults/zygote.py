@@ -26,6 +26,8 @@ WRONG: Final = "10.2."
 """Beginning of the addresses of pods that answer wrong."""
 WRONG_LATER: Final = "10.3."
 """The same, once real traffic is observed."""
+HOME: Final = "belay-system"
+"""Where leases are."""
 RESYNC: Final = 2.0
 _DIE_WITH_PARENT: Final = 1
 
@@ -53,7 +55,7 @@ def _operate(told: dict[str, Any]) -> NoReturn:
     config = Config(
         namespaces=(told["namespace"],),
         kubeconfig=told["kubeconfig"],
-        election=Election(enabled=False),
+        election=_election(told),
         health_address="127.0.0.1",
         health_port=0,
         workers=4,
@@ -67,6 +69,14 @@ def _operate(told: dict[str, Any]) -> NoReturn:
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+def _election(told: dict[str, Any]) -> Election:
+    """None where no lease is named."""
+    lease = told["lease"]
+    if not lease:
+        return Election(enabled=False)
+    return Election(lease_name=lease, lease_namespace=HOME)
 
 
 def _say(**told: Any) -> None:

@@ -32,13 +32,15 @@ class LeaseStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """Seconds. A standby leads at most `duration` + `retry` after the leader's last renewal."""
+    """Seconds. A standby leads at most `duration` + `look` after the leader's last renewal."""
 
     duration: int = 4
     renew_deadline: float = 3.0
     """The leader stops writing when it could not renew for so long; less than `duration`."""
     retry: float = 0.5
-    """Between two renewals, or two looks at somebody else's lease."""
+    """Between two renewals."""
+    look: float = 0.2
+    """Between two looks at somebody else's lease."""
     call: float = 1.0
     """What one request may take."""
 
@@ -162,10 +164,10 @@ class Elector:
         return self._holder() in ("", self._identity) or self._clock() >= self._runs_out_at()
 
     def _seconds_to_wait(self) -> float:
-        """Until the next look, and not longer than somebody else's lease lasts."""
+        """Until the next try or look, and not longer than somebody else's lease lasts."""
         if self._lease is None or self._holder() == self._identity:
             return self._terms.retry
-        return max(0.01, min(self._terms.retry, self._runs_out_at() - self._clock()))
+        return max(0.01, min(self._terms.look, self._runs_out_at() - self._clock()))
 
     def _body(self, holder: str) -> Object:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -120,9 +120,9 @@ async def test_the_next_look_is_when_the_lease_runs_out(store: Store, clock: Clo
     first, second = candidate(store, clock, "one"), candidate(store, clock, "two")
     await attempt(first)
     await attempt(second)
-    assert second._seconds_to_wait() == TERMS.retry
-    clock.now += 3.8
-    assert second._seconds_to_wait() == pytest.approx(0.2)
+    assert second._seconds_to_wait() == TERMS.look
+    clock.now += 3.9
+    assert second._seconds_to_wait() == pytest.approx(0.1)
 
 
 async def test_a_leader_that_cannot_renew_stops_writing_before_another_may_lead(

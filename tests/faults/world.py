@@ -1,0 +1,99 @@
+"""`make world`: leaders that are lost in every phase."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from random import Random
+from statistics import median
+
+from tests.faults.replicas import Handover, How, Shift, hand_over, late_writes, shifts
+from tests.faults.runner import Runner, runner
+from tests.faults.scenarios import SCENARIOS
+from tests.harness.cluster import Cluster, Kind, running
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Gives 1 where a violation was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.world", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--handovers", type=int, help="at most, chosen by the seed; else all")
+    parser.add_argument("--scenarios", type=int, help="at most, chosen by the seed; else all")
+    parser.add_argument("--scenario", choices=SCENARIOS, action="append")
+    parser.add_argument("--only", help="a part of the name of what is played")
+    parser.add_argument("--at-once", type=int, default=10)
+    parser.add_argument("--logs", action="store_true", help="show what operators said")
+    given = parser.parse_args(arguments)
+    with (
+        running(Kind.CONTROL_PLANE) as cluster,
+        tempfile.TemporaryDirectory(prefix="belay-world-") as folder,
+    ):
+        cluster.apply_crds()
+        return asyncio.run(_main(given, cluster, Path(folder)))
+
+
+async def _main(given: argparse.Namespace, cluster: Cluster, folder: Path) -> int:
+    async with runner(cluster, folder) as playing:
+        names = given.scenario or list(SCENARIOS)
+        names = Random(f"{given.seed}-scenarios").sample(names, given.scenarios or len(names))
+        for result in await playing.measure(names):
+            if result.violations:
+                print(f"VIOLATION {result.plan}: {result.violations}")
+                return 1
+        chosen = [s for s in shifts(playing.bases) if given.only is None or given.only in str(s)]
+        Random(f"{given.seed}-shifts").shuffle(chosen)
+        done = await _hand_over(playing, chosen[: given.handovers], given.at_once)
+        wrong = _report(done, logs=given.logs)
+        audit = cluster.audit()
+        assert audit is not None
+        for namespace, entry in late_writes(audit, [one.namespace for one in done]):
+            shift = next(one.shift for one in done if one.namespace == namespace)
+            print(f"VIOLATION {shift}: written after another led: {entry}")
+            wrong += 1
+    return 1 if wrong else 0
+
+
+async def _hand_over(playing: Runner, chosen: Iterable[Shift], at_once: int) -> list[Handover]:
+    waiting = iter(chosen)
+    done: list[Handover] = []
+
+    async def lane() -> None:
+        for shift in waiting:
+            done.append(await hand_over(playing, shift))
+            _tell(done[-1])
+
+    async with asyncio.TaskGroup() as lanes:
+        for _ in range(at_once):
+            lanes.create_task(lane())
+    return done
+
+
+def _tell(one: Handover) -> None:
+    times = f"lease after {one.led:.2f} s" if one.led is not None else "no handover"
+    if one.wrote is not None:
+        times += f", first write after {one.wrote:.2f} s"
+    print(f"{one.shift}: {times}", flush=True)
+
+
+def _report(done: Sequence[Handover], *, logs: bool) -> int:
+    """Gives how many are wrong."""
+    for one in done:
+        for violation in one.violations:
+            print(f"VIOLATION {one.shift}: {violation}")
+        if one.violations and logs:
+            print(one.log)
+    for how in How:
+        led = [one.led for one in done if one.shift.how is how and one.led is not None]
+        if led:
+            print(
+                f"{how}: {len(led)} times, lease after {median(led):.2f} s, at most {max(led):.2f}"
+            )
+    wrong = sum(bool(one.violations) for one in done)
+    print(f"{len(done)} handovers, {wrong} with a violation")
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())
