@@ -48,8 +48,11 @@ async def _main(given: argparse.Namespace, cluster: object, folder: Path) -> int
             return 1
         every = [p for r in results if r.found is not None for p in _plans(r)]
         chosen = [p for p in shuffled(every, given.seed) if _meant(p, given)]
-        done = await _play(playing, chosen[: given.most], given, began)
-    _table(done, len(every), time.monotonic() - began)
+        done: list[Result] = []
+        try:
+            await _play(playing, chosen[: given.most], given, began, done)
+        finally:
+            _table(done, len(every), time.monotonic() - began)
     return 1 if any(r.violations for r in done) else 0
 
 
@@ -65,9 +68,13 @@ def _meant(plan: Plan, given: argparse.Namespace) -> bool:
 
 
 async def _play(
-    playing: Runner, plans: list[Plan], given: argparse.Namespace, began: float
-) -> list[Result]:
-    done: list[Result] = []
+    playing: Runner,
+    plans: list[Plan],
+    given: argparse.Namespace,
+    began: float,
+    done: list[Result],
+) -> None:
+    """What was run until it is interrupted is in `done`."""
     waiting = iter(plans)
 
     async def lane() -> None:
@@ -80,7 +87,6 @@ async def _play(
     async with asyncio.TaskGroup() as lanes:
         for _ in range(given.at_once):
             lanes.create_task(lane())
-    return done
 
 
 def _tell(result: Result, *, logs: bool) -> None:
