@@ -1,6 +1,9 @@
 """Alerts, asked of promtool: when each fires, when it is silent, what it says, where it leads."""
 
+import re
+import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +68,20 @@ def check(
 
 def test_the_rules_are_valid(promtool: Path) -> None:
     run(promtool, "check", "rules", RULES)
+
+
+def test_the_job_in_the_docs_is_one_that_prometheus_takes(promtool: Path, tmp_path: Path) -> None:
+    """But for where it finds pods, which Debian's Prometheus was built without."""
+    text = (ROOT / "docs/monitoring.md").read_text()
+    (job,) = re.findall(r"^    scrape_configs:\n(?:    .+\n)+", text, re.MULTILINE)
+    (scraped,) = yaml.safe_load(textwrap.dedent(job))["scrape_configs"]
+    assert scraped.pop("kubernetes_sd_configs")[0]["role"] == "pod"
+    assert scraped["honor_labels"]
+    config = {"rule_files": ["rules.yaml"], "scrape_configs": [scraped]}
+    shutil.copy(RULES, tmp_path)
+    file = tmp_path / "prometheus.yaml"
+    file.write_text(yaml.safe_dump(config))
+    run(promtool, "check", "config", file)
 
 
 @pytest.mark.parametrize("case", FIRES, ids=lambda case: case.alert)
