@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from tests.harness.setup import ROOT
+from tests.unit.statuses import HISTORY, ROLLOUT, WHEN
 
 from belay.api.status import WorkflowStatus
 from belay.api.words import Outcome, Verdict
@@ -18,35 +18,7 @@ from belay.shell.resources import WORKFLOWS
 RULES = yaml.safe_load((ROOT / "deploy/monitoring/rules.yaml").read_text())
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}
 MONITORING = (ROOT / "docs/monitoring.md").read_text()
-WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC).isoformat()
-REF = {
-    "revision": "v3",
-    "digest": "sha256:" + "a" * 64,
-    "contentDigest": "sha256:" + "b" * 64,
-    "uid": "u",
-    "format": "YAML",
-}
-MOVING = {
-    "id": "3-1",
-    "kind": "Rollout",
-    "trigger": "Spec",
-    "to": REF,
-    "attemptDigest": "sha256:" + "c" * 64,
-    "phase": "Verifying",
-    "startedAt": WHEN,
-    "phaseStartedAt": WHEN,
-    "deadline": WHEN,
-    "instances": {"found": 2, "paused": 2},
-}
-HISTORY = {
-    "id": "2-1",
-    "kind": "Rollout",
-    "revision": "v2",
-    "digest": "sha256:" + "a" * 12,
-    "outcome": "Promoted",
-    "startedAt": WHEN,
-    "endedAt": WHEN,
-}
+MOVING = {**ROLLOUT, "deadline": WHEN, "instances": {"found": 2, "paused": 2}}
 QUARANTINED = {
     "type": "Ready",
     "status": "False",

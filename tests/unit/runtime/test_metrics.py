@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.statuses import HISTORY, ROLLOUT, WHEN
 
 from belay.api.status import WorkflowStatus
 from belay.api.words import Outcome, Verdict
@@ -12,35 +13,7 @@ from belay.runtime.metrics import Metrics
 from belay.shell.resources import WORKFLOWS
 
 KEY = Key("shop", "triage")
-WHEN = "2026-03-01T12:00:00Z"
 EPOCH = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
-REF = {
-    "revision": "v2",
-    "digest": "sha256:" + "a" * 64,
-    "contentDigest": "sha256:" + "b" * 64,
-    "uid": "u",
-    "format": "YAML",
-}
-ROLLOUT: dict[str, Any] = {
-    "id": "3-1",
-    "kind": "Rollout",
-    "trigger": "Spec",
-    "to": REF,
-    "attemptDigest": "sha256:" + "c" * 64,
-    "phase": "Verifying",
-    "startedAt": WHEN,
-    "phaseStartedAt": WHEN,
-}
-HISTORY = {
-    "id": "2-1",
-    "kind": "Rollout",
-    "revision": "v2",
-    "digest": "sha256:" + "a" * 12,
-    "outcome": "Promoted",
-    "reason": "Promoted",
-    "startedAt": WHEN,
-    "endedAt": WHEN,
-}
 
 
 def status(**fields: Any) -> WorkflowStatus:
