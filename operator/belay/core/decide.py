@@ -11,7 +11,6 @@ from belay.core import ending, gates, milestones, moves
 from belay.core.attempt import is_wished, only_found
 from belay.core.begin import begin
 from belay.core.decision import Decision, TryDelivery
-from belay.core.engine.steps import is_released
 from belay.core.evidence.proof import Fault, Why
 from belay.core.gates import Ask, Go, Refuse, Same, Wait
 from belay.core.instances import account
@@ -21,7 +20,7 @@ from belay.core.phases.delivering import delivering
 from belay.core.phases.observing import observing, promote
 from belay.core.phases.pausing import pausing
 from belay.core.phases.previewing import previewing
-from belay.core.phases.resuming import let_go, resuming
+from belay.core.phases.resuming import is_over, let_go, resuming
 from belay.core.phases.reverting import reverting
 from belay.core.phases.verifying import verifying
 from belay.core.rest.settled import adopted_status, settled, wants_retry
@@ -108,8 +107,7 @@ def _suspend(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 
 def _released(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     """A person takes over: nothing stays paused for Belay (rule 10)."""
-    held = seen.instances is not None and bool(seen.instances.held)
-    if held or not is_released(seen):
+    if not is_over(seen):
         return let_go(seen, now, rollout)
     return moves.go(seen, now, rollout.model_copy(update={"paused": False}))
 

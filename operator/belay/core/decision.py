@@ -61,6 +61,8 @@ class TryDelivery:
     checks: tuple[Check, ...]
     """Checks whose credentials must be there."""
     baseline: ProbePlan
+    pauses: tuple["InstanceWrite", ...] = ()
+    """Of each kind of running instances the pause of one."""
 
     @property
     def told(self) -> str:

@@ -16,6 +16,7 @@ from belay.core.delivery import Delivery, config_map_name
 from belay.core.evidence import asking, proof
 from belay.core.evidence.probe import BASELINE
 from belay.core.instances import kinds
+from belay.core.instances.writes import on_trial
 from belay.core.observed import DamagedRevision, Observed, RevisionView
 from belay.core.pods import declared_ports
 from belay.core.workloads import WorkloadView
@@ -102,7 +103,7 @@ def _instances_unsupported(seen: Observed) -> Refuse | None:
         return None
     problem = kinds.objection(seen.instance_kinds, wanted)
     if problem is None and seen.instances is not None:
-        problem = next(iter(seen.instances.problems), None)
+        problem = next((one.message for one in seen.instances.unseen), None)
     return Refuse(Reason.INSTANCES_UNSUPPORTED, problem) if problem else None
 
 
@@ -390,4 +391,5 @@ def _try(seen: Observed, revision: RevisionView) -> TryDelivery:
     plan = proof.plan(running, Stage.GATE, BASELINE)
     # A Job would be a write, and takes long; nothing is to be touched yet.
     asked = tuple(probe for probe in plan.probes if probe.check.job is None)
-    return TryDelivery(writes, checks, replace(plan, probes=asked))
+    pauses = on_trial(seen.instances, seen.key.namespace)
+    return TryDelivery(writes, checks, replace(plan, probes=asked), pauses)

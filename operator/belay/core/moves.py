@@ -24,6 +24,8 @@ HEARTBEAT = timedelta(seconds=5)
 """How long a moving Workflow waits at most for an event that may have been lost."""
 
 _GRACE = timedelta(seconds=5)
+_TOLD = 256
+"""Characters by which a message is known again that was shortened."""
 _UNTOLD = timedelta(seconds=1)
 """Pauses that take no longer are no news."""
 
@@ -148,7 +150,8 @@ def moving_story(seen: Observed, now: datetime, status: WorkflowStatus, rollout:
             message = f"{new} was found running, and is proven where it runs: nothing is rolled"
         elif rollout.trigger is Trigger.DRIFT:
             message += f" again: {rollout.message}"
-    message = "; ".join([message, *_pauses(seen), *_unpaused(seen, now, rollout)])
+    waits = (*_pauses(seen), *_unpaused(seen, now, rollout), *_not_let_go(seen, rollout))
+    message = "; ".join([message, *waits])
     stage = _STAGES.get(rollout.phase)
     if seen.lost_contact is not None and stage is not None and proof.unheard(seen, stage):
         reason = Reason.PROBING_SUSPENDED
@@ -204,6 +207,16 @@ def _unpaused(seen: Observed, now: datetime, rollout: Rollout) -> list[str]:
         return runs
     told = f"{len(left)} of {len(found.running)} instances still run ({named(left)})"
     return [told, *runs]
+
+
+def _not_let_go(seen: Observed, rollout: Rollout) -> list[str]:
+    """Why something is still paused that should go on."""
+    if rollout.phase is not Phase.RESUMING:
+        return []
+    why = [one.message for one in seen.instances.unseen] if seen.instances is not None else []
+    if seen.failure is not None:
+        why.append(seen.failure.message)
+    return [one for one in why if one[:_TOLD] not in (rollout.message or "")]
 
 
 def _fallback(seen: Observed, status: WorkflowStatus) -> str:

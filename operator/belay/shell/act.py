@@ -5,8 +5,8 @@ pass by itself (`Unavailable`) or was seen too late (`Conflict`) is raised.
 """
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import aiohttp
 
@@ -55,9 +55,12 @@ from belay.shell.errors import (
     Unavailable,
     is_uid_mismatch,
 )
-from belay.shell.instances import write_all
+from belay.shell.instances import try_pause, write_all
 from belay.shell.resources import CONFIG_MAPS, PODS, REVISIONS, WORKLOADS, Resource
 from belay.shell.turn import Turn
+
+_UNPAUSED: Final = "Let Belay patch it, or set policy: Pin for its kind"
+_NOT_LET_GO: Final = "It goes on as soon as Belay may patch it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,10 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
             return await _create_preview(turn, body)
         case DeletePod() | DeletePreview() | DeleteConfigMap() | DeleteRevision():
             await _delete(turn, action)
-        case PauseInstances(writes) | ResumeInstances(writes):
-            return _instances_refused(await write_all(turn.cluster, writes))
+        case PauseInstances(writes):
+            return _instances_refused(await write_all(turn.cluster, writes), _UNPAUSED)
+        case ResumeInstances(writes):
+            return _instances_refused(await write_all(turn.cluster, writes), _NOT_LET_GO)
         case AccountFor():
             await account.keep(turn, action)
         case _:
@@ -124,13 +129,14 @@ async def _delete(
             await _gone(turn, REVISIONS, name, uid=uid)
 
 
-def _instances_refused(failed: list[tuple[InstanceWrite, ApiError]]) -> Refusal | None:
+def _instances_refused(failed: list[tuple[InstanceWrite, ApiError]], remedy: str) -> Refusal | None:
     """What stands against some of many. What may pass by itself is raised."""
     refusals = [refusal(error, write.target) for write, error in failed]
     if not refusals:
         return None
     first, more = refusals[0], len(refusals) - 1
-    return Refusal(first.reason, first.message + (f" (and {more} more)" if more else ""))
+    told = first.message + (f" (and {more} more)" if more else "")
+    return Refusal(first.reason, f"spec.instances: {told}. {remedy}")
 
 
 def _resource_of(body: dict[str, Any]) -> Resource:
@@ -204,11 +210,21 @@ async def _try(turn: Turn, action: TryDelivery, senses: Senses) -> DryRun:
     refusals, answers = await asyncio.gather(
         asyncio.gather(
             *(_dry_run(turn, write) for write in action.writes),
+            *(_pausable(turn, write) for write in action.pauses),
             *(_askable(turn, check, senses) for check in action.checks),
         ),
         senses.prober.ask_once(action.baseline),
     )
     return DryRun(next((r for r in refusals if r is not None), None), _baseline(answers))
+
+
+async def _pausable(turn: Turn, write: InstanceWrite) -> Refusal | None:
+    try:
+        await try_pause(turn.cluster, write)
+    except ApiError as error:
+        found = _instances_refused([(write, error)], _UNPAUSED)
+        return replace(found, reason=Reason.INSTANCES_UNSUPPORTED) if found is not None else None
+    return None
 
 
 async def _askable(turn: Turn, check: Check, senses: Senses) -> Refusal | None:

@@ -8,9 +8,18 @@ from typing import Final
 from belay.api.instance_kinds import InstanceKind
 from belay.api.instances import InstanceResource
 from belay.api.names import LABEL_PAUSED_BY, MANAGER_PAUSE
+from belay.api.words import Reason
 from belay.core.decision import InstanceWrite
 from belay.core.instances.kinds import kind_of
-from belay.core.instances.view import Instances, InstanceView, Look, at, is_finished, read_instance
+from belay.core.instances.view import (
+    Instances,
+    InstanceView,
+    Look,
+    Unseen,
+    at,
+    is_finished,
+    read_instance,
+)
 from belay.core.observed import Observed
 from belay.shell.cluster import Cluster, Object
 from belay.shell.errors import ApiError, Forbidden, NotFound, is_uid_mismatch
@@ -42,10 +51,10 @@ async def find(turn: Turn, seen: Observed, look: Look) -> Instances | None:
         return None
     asked = list(_asked(seen, look))
     answers = await asyncio.gather(*(_listed(turn, one) for one in asked))
-    problems = tuple(a for a in answers if isinstance(a, str))
+    unseen = (a for a, one in zip(answers, asked, strict=True) if one.wanted is not None)
     raws: dict[str, tuple[_Asked, Object]] = {}
     for one, answer in zip(asked, answers, strict=True):
-        for raw in () if isinstance(answer, str) else answer:
+        for raw in () if isinstance(answer, Unseen) else answer:
             if one.kind.managed_label in (raw["metadata"].get("labels") or {}):
                 continue
             raws.setdefault(raw["metadata"]["uid"], (one, raw))
@@ -55,7 +64,7 @@ async def find(turn: Turn, seen: Observed, look: Look) -> Instances | None:
         owner=seen.uid,
         rollout=rollout.id if rollout is not None and rollout.outcome is None else "",
         resources=tuple(_read(one, raw, active) for one, raw in raws.values()),
-        problems=problems if look is Look.WANTED else (),
+        unseen=tuple(dict.fromkeys(a for a in unseen if isinstance(a, Unseen))),
     )
 
 
@@ -83,14 +92,17 @@ def _named(seen: Observed, kind: InstanceKind) -> InstanceResource | None:
     return next((w for w in wanted if kind_of(seen.instance_kinds, w) == kind), None)
 
 
-async def _listed(turn: Turn, one: _Asked) -> list[Object] | str:
+async def _listed(turn: Turn, one: _Asked) -> list[Object] | Unseen:
+    kind = one.kind
     try:
-        return await turn.cluster.list(resource_of(one.kind), turn.key.namespace, labels=one.labels)
+        return await turn.cluster.list(resource_of(kind), turn.key.namespace, labels=one.labels)
     except NotFound:
-        problem = f"there is no {one.kind.resource}.{one.kind.group} in this cluster"
+        reason = Reason.ENVIRONMENT_CONFIGURATION
+        problem = f"there is no {kind.resource}.{kind.group} in this cluster: install it"
     except Forbidden as error:
-        problem = error.message
-    return f"spec.instances: {one.kind.kind}: {problem}"[:1024]
+        reason = Reason.ENVIRONMENT_FORBIDDEN
+        problem = f"{error.message}. Let Belay list and patch {kind.resource}"
+    return Unseen(reason, f"spec.instances: {kind.kind}: {problem}, or take it out"[:1024])
 
 
 async def _active(
@@ -130,13 +142,24 @@ async def write_all(
                     resource_of(write.kind), write.body, manager=MANAGER_PAUSE, force=True
                 )
             except ApiError as error:
-                return None if _is_gone(error) else (write, error)
+                return None if is_gone(error) else (write, error)
         return None
 
     answers = await asyncio.gather(*(one(write) for write in writes))
     return [a for a in answers if a is not None]
 
 
-def _is_gone(error: ApiError) -> bool:
+async def try_pause(cluster: Cluster, write: InstanceWrite) -> None:
+    """Ask the server by a dry run. Raises `ApiError`."""
+    try:
+        await cluster.apply(
+            resource_of(write.kind), write.body, manager=MANAGER_PAUSE, force=True, dry_run=True
+        )
+    except ApiError as error:
+        if not is_gone(error):
+            raise
+
+
+def is_gone(error: ApiError) -> bool:
     """An apply with a uid finds its very object, or says that there is none or another."""
     return isinstance(error, NotFound) or is_uid_mismatch(error)

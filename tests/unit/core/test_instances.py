@@ -11,7 +11,8 @@ from belay.api.names import LABEL_PAUSED_AGAIN
 from belay.api.words import Outcome, Phase, Reason
 from belay.api.workflow import OnInconclusive, Preview
 from belay.core.attempt import attempt_digest
-from belay.core.decision import PauseInstances, ResumeInstances
+from belay.core.decision import PauseInstances, ResumeInstances, TryDelivery
+from belay.core.instances.view import Unseen
 
 
 def running(policy: Policy | None = Policy.PAUSE, **more: Any) -> Toy:
@@ -204,6 +205,72 @@ def test_a_refused_pause_ends_the_rollout_and_lets_the_others_go() -> None:
     toy.run()
     assert toy.status.rollout.reason is Reason.ENVIRONMENT_FORBIDDEN
     assert (toy.status.phase, toy.carries()) == (Outcome.REVERTED, "v1")
+
+
+FORBIDDEN = Unseen(Reason.ENVIRONMENT_FORBIDDEN, "spec.instances: Job: may not be listed")
+
+
+def test_what_cannot_be_looked_for_any_more_is_not_taken_for_nothing() -> None:
+    toy = running()
+    toy.stubborn = {"b"}
+    toy.wish("v2").run(Phase.PAUSING)
+    toy.unseen["Job"] = FORBIDDEN
+    toy.run()
+    assert (toy.status.phase, toy.carries()) == (Outcome.REVERTED, "v1")
+    assert toy.status.rollout.reason is Reason.ENVIRONMENT_FORBIDDEN
+    assert "spec.instances: Job: may not be listed" in toy.message()
+    assert toy.status.quarantine == []
+    assert toy.held == ["a", "b"], "what can be seen is let go at once"
+
+
+def test_what_can_be_looked_for_again_in_time_is_let_go_and_counted() -> None:
+    toy = running().wish("v2").run(Phase.VERIFYING)
+    toy.unseen["Job"] = FORBIDDEN
+    toy.run(Phase.RESUMING)
+    assert toy.held == ["a", "b"]
+    assert "may not be listed" in toy.message()
+    toy.unseen.clear()
+    toy.run("Promoted")
+    assert released(toy)
+    assert (counts(toy)["resumed"], counts(toy).get("not_resumed")) == (3, None)
+
+
+def test_what_could_not_be_looked_for_until_the_deadline_is_counted_as_still_paused() -> None:
+    toy = running().wish("v2").run(Phase.VERIFYING)
+    toy.unseen["Job"] = FORBIDDEN
+    toy.run("Promoted")
+    assert (counts(toy)["resumed"], counts(toy)["not_resumed"]) == (1, 2)
+
+
+def test_one_of_each_kind_is_tried_before_anything_is_touched() -> None:
+    toy = running()
+    asked: list[str] = []
+    toy.watchers.append(
+        lambda _, decision: asked.extend(
+            write.target
+            for action in decision.actions
+            if isinstance(action, TryDelivery)
+            for write in action.pauses
+        )
+    )
+    toy.wish("v2").run("Promoted")
+    assert sorted(asked) == ["CronJob nightly", "Job a"]
+
+
+@pytest.mark.parametrize("phase", [Phase.DELIVERING, Phase.VERIFYING])
+def test_what_somebody_resumes_during_the_delivery_is_let_be_and_told(phase: Phase) -> None:
+    toy = running().wish("v2").run(phase)
+    toy.resumes("a").run("Promoted")
+    assert released(toy)
+    told = counts(toy)
+    assert (told["contested"], told["restarted"], told["resumed"]) == (1, 1, 1)
+    assert "1 contested" in toy.events[toy.status.rollout.id, "Promoted"]
+
+
+def test_a_rollout_ends_where_somebody_resumed_all_that_was_paused() -> None:
+    toy = running().wish("v2").run(Phase.VERIFYING)
+    toy.resumes("a").resumes("b").resumes("nightly").run("Promoted")
+    assert (counts(toy)["contested"], toy.held) == (3, [])
 
 
 def test_what_cannot_be_let_go_in_time_is_counted_and_the_outcome_told() -> None:

@@ -45,7 +45,7 @@ from belay.core.decision import (
 from belay.core.delivery import config_map_name
 from belay.core.evidence.contact import LostContact
 from belay.core.evidence.probe import Answer, Probe, ProbePlan, Sample, Tally, judge
-from belay.core.instances.view import Instances, Look, read_instance
+from belay.core.instances.view import Instances, Look, Unseen, read_instance
 from belay.core.observed import (
     ConfigMapView,
     DamagedRevision,
@@ -102,6 +102,8 @@ class Toy:
         self.pods: list[Raw] = []
         self.preview: Raw | None = None
         self.instances: list[Raw] = []
+        self.unseen: dict[str, Unseen] = {}
+        """Kinds of instances that may not be listed."""
         self.stubborn: set[str] = set()
         """Names of instances whose pods do not end."""
         self.config_maps: dict[str, ConfigMapView] = {}
@@ -395,7 +397,8 @@ class Toy:
             views.append(read_instance(kind, raw, entry, self.stubborn))
         if look is Look.HELD or wanted is None:
             views = [v for v in views if v.holder == UID]
-        return Instances(UID, rollout, tuple(views))
+        seen = (v for v in views if v.kind.kind not in self.unseen)
+        return Instances(UID, rollout, tuple(seen), tuple(self.unseen.values()))
 
     def _ensure_config_map(self, body: Raw) -> None:
         metadata = body["metadata"]

@@ -1,5 +1,7 @@
 """What became of instances: counts for the status."""
 
+from collections import Counter
+
 from belay.api.instances import AfterRevert, Afterwards, InstanceCounts
 from belay.api.status import Rollout
 from belay.api.words import Outcome
@@ -7,7 +9,7 @@ from belay.core.instances.record import fate
 from belay.core.instances.view import Instances, InstanceView
 from belay.core.observed import Observed
 
-_FATES = ("resumed", "restarted", "cancelled", "not_resumed")
+_FATES = ("resumed", "restarted", "cancelled", "contested", "not_resumed")
 
 
 def before(instances: Instances | None) -> InstanceCounts | None:
@@ -41,19 +43,32 @@ def is_told(known: InstanceCounts | None) -> bool:
 
 
 def let_go(
-    held: tuple[InstanceView, ...], cancelled: frozenset[str], known: InstanceCounts | None
+    held: tuple[InstanceView, ...],
+    cancelled: frozenset[str],
+    known: InstanceCounts | None,
+    *,
+    hidden: bool,
 ) -> InstanceCounts:
-    """The counts as they are once all of these are let go."""
-    ended = sum(i.uid in cancelled for i in held)
-    anew = sum(fate(i, i.uid in cancelled) == "restarted" for i in held)
-    update = {"cancelled": ended, "restarted": anew, "resumed": len(held) - ended - anew}
-    return (known or InstanceCounts()).model_copy(update=update)
+    """The counts as they are once all of these are let go; `hidden` where others may be held."""
+    known = known or InstanceCounts()
+    update = dict(Counter(fate(i, i.uid in cancelled) for i in held))
+    if hidden:
+        update["not_resumed"] = max(0, known.paused - len(held))
+    return known.model_copy(update=update)
 
 
-def left(held: tuple[InstanceView, ...], known: InstanceCounts | None) -> InstanceCounts | None:
-    """The counts where these could not be let go in time."""
-    if known is None or not held:
+def left(
+    held: tuple[InstanceView, ...], known: InstanceCounts | None, *, hidden: bool
+) -> InstanceCounts | None:
+    """The counts where these could not be let go in time; `hidden` as for `let_go`."""
+    if known is None or (hidden and is_told(known)):
         return known
+    if hidden:
+        return known.model_copy(update={"not_resumed": max(known.paused, len(held))})
+    if not held:
+        late = {"resumed": known.resumed + known.not_resumed, "not_resumed": 0}
+        return known.model_copy(update=late)
+    held = tuple(i for i in held if i.suspended)
     anew = min(known.restarted, sum(i.kind.restarts for i in held))
     others = min(known.resumed, len(held) - anew)
     update = {

@@ -36,7 +36,9 @@ def fate(one: InstanceView, cancelled: bool) -> str:
     """What letting go does to one that is held."""
     if cancelled:
         return "cancelled"
-    return "restarted" if one.kind.restarts and one.suspended else "resumed"
+    if not one.suspended:
+        return "contested"
+    return "restarted" if one.kind.restarts else "resumed"
 
 
 def _account(seen: Observed, stage: str, lines: list[Line]) -> AccountFor:

@@ -8,6 +8,7 @@ from typing import Any
 from belay.api.instance_kinds import InstanceKind
 from belay.api.instances import Afterwards, InstanceResource, Policy
 from belay.api.names import LABEL_PAUSED_AGAIN, LABEL_PAUSED_BY
+from belay.api.words import Reason
 
 
 class Look(Enum):
@@ -45,6 +46,14 @@ class InstanceView:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """A kind that the spec names, and why its instances could not be looked for."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Instances:
     """All instances that were looked for: a view over every part that can hold some."""
 
@@ -53,8 +62,7 @@ class Instances:
     rollout: str
     """Id of the rollout under way; empty where there is none."""
     resources: tuple[InstanceView, ...] = ()
-    problems: tuple[str, ...] = ()
-    """Why some could not be looked for."""
+    unseen: tuple[Unseen, ...] = ()
 
     @property
     def running(self) -> tuple[InstanceView, ...]:

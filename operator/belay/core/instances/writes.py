@@ -13,6 +13,14 @@ def pausing(instances: Instances, namespace: str) -> tuple[InstanceWrite, ...]:
     return tuple(_pause(instances, one, namespace) for one in instances.to_pause)
 
 
+def on_trial(instances: Instances | None, namespace: str) -> tuple[InstanceWrite, ...]:
+    """One of those writes for each kind: what the server says to it, it says to all."""
+    if instances is None:
+        return ()
+    first = {(one.kind.group, one.kind.kind): one for one in reversed(instances.to_pause)}
+    return tuple(_pause(instances, one, namespace) for one in first.values())
+
+
 def letting_go(
     held: tuple[InstanceView, ...], cancelled: frozenset[str], namespace: str
 ) -> tuple[InstanceWrite, ...]:
@@ -22,7 +30,7 @@ def letting_go(
 
 def _pause(instances: Instances, one: InstanceView, namespace: str) -> InstanceWrite:
     labels = {LABEL_PAUSED_BY: instances.owner}
-    if one.holder == instances.owner or one.again == instances.rollout:
+    if one.holder == instances.owner or (one.again and one.again == instances.rollout):
         labels[LABEL_PAUSED_AGAIN] = instances.rollout
     field = Write(path=one.kind.path, value=one.kind.paused_value)
     return _write(one, namespace, labels, field)

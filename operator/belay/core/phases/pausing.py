@@ -27,6 +27,9 @@ def pausing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     why = lost_target(seen, rollout)
     if why is None and seen.failure is not None and not is_passing(seen.failure):
         why = refused(seen.failure)
+    if why is None and found is not None and found.unseen:
+        unseen = found.unseen[0]
+        why = Why(Fault.ENVIRONMENT, unseen.reason, unseen.message)
     if why is not None:
         if rollout.ending is not None:
             return _on(seen, now, rollout, found)
@@ -92,7 +95,7 @@ def _on(seen: Observed, now: datetime, rollout: Rollout, found: Instances | None
     """All stand still that should, or it is time to go on without."""
     account_for: tuple[AccountFor, ...] = ()
     if found is not None:
-        held = bool(found.held) or not steps.is_released(seen)
+        held = bool(found.held or found.unseen) or not steps.is_released(seen)
         rollout = _counted(seen, rollout, found).model_copy(update={"paused": held})
     limits = seen.spec.deadlines
     if rollout.ending is None and found is not None and found.running:

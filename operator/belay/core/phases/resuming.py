@@ -18,13 +18,19 @@ _SOON = timedelta(seconds=0.3)
 def resuming(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     held = _held(seen)
     until = moves.patient(seen, rollout)
-    if (held or not steps.is_released(seen)) and (until is None or now < until):
+    if not is_over(seen) and (until is None or now < until):
         return let_go(seen, now, rollout)
-    counts = runs_account.settled(seen.engine, account.left(held, rollout.instances))
+    left = account.left(held, rollout.instances, hidden=_hidden(seen))
+    counts = runs_account.settled(seen.engine, left)
     rollout = rollout.model_copy(update={"paused": False, "instances": counts})
     if rollout.ending is not None:
         return ending.end(seen, now, rollout, rollout.ending)
     return begin_window(seen, now, rollout)
+
+
+def is_over(seen: Observed) -> bool:
+    """Nothing is held any more, as far as can be seen and where all can."""
+    return not (_held(seen) or _hidden(seen)) and steps.is_released(seen)
 
 
 def let_go(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
@@ -34,7 +40,7 @@ def let_go(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
         return _runs_go_on(seen, now, rollout)
     ended = account.to_cancel(seen, rollout, held)
     if not account.is_told(rollout.instances):
-        counts = account.let_go(held, ended, rollout.instances)
+        counts = account.let_go(held, ended, rollout.instances, hidden=_hidden(seen))
         account_for = record.at_resuming(seen, now, held, ended)
         told = rollout.model_copy(update={"instances": counts})
         return moves.go(seen, now, told, account_for)
@@ -57,3 +63,8 @@ def _runs_go_on(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 
 def _held(seen: Observed) -> tuple[InstanceView, ...]:
     return seen.instances.held if seen.instances is not None else ()
+
+
+def _hidden(seen: Observed) -> bool:
+    """Whether some may be held that cannot be looked for."""
+    return seen.instances is not None and bool(seen.instances.unseen)
