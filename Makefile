@@ -52,7 +52,7 @@ faults-full: $(READY) ## The same with every fault at every call of every scenar
 	@$(BIN)/python -m tests.faults --seconds 36000 $(ARGS)
 
 .PHONY: world
-world: $(READY) ## Lose the leader of two replicas in every phase; ARGS="--handovers 5 --logs"
+world: $(READY) ## Lose leaders in every phase, break the world; ARGS="--only etcd --handovers 5"
 	@$(BIN)/python -m tests.faults.world $(ARGS)
 
 .PHONY: bench

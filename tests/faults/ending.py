@@ -208,6 +208,25 @@ def _explained(found: Found, base: Found) -> Iterator[str]:
         yield f"{end.runs} runs, {end.active} is active"
 
 
+def unsettled(found: Found, base: Found) -> Iterator[str]:
+    """What does not hold where the world is another one, so that another end may be right."""
+    end = found.ending
+    ready = next((status for kind, status, _ in end.conditions if kind == "Ready"), "")
+    stalled = any(kind == "Stalled" for kind, _, _ in end.conditions)
+    if found.writes_at_rest:
+        yield f"writes at rest: {', '.join(found.writes_at_rest)}"
+    if end.previews:
+        yield f"preview pods are left: {', '.join(end.previews)}"
+    if end.phase not in _EXPLAINED | {Outcome.PROMOTED}:
+        yield f"ends {end.phase or 'without a phase'}: {end.conditions}"
+    if ready != "True" and not (stalled and all(found.messages)):
+        yield f"not ready, and nothing says why: {end.conditions}"
+    if end.runs not in (None, end.active) or (ready == "True" and end.runs is None):
+        yield f"{end.runs} runs, {end.active} is active"
+    if set(end.quarantined) - set(base.ending.quarantined):
+        yield f"the world is held against {end.quarantined}"
+
+
 def _only_another_story(end: Ending, right: Ending) -> bool:
     """The last wish came true; it was a rollout before it that the server's word has stopped."""
     outcomes = {outcome for _, outcome, _ in end.history}

@@ -90,6 +90,8 @@ class Operator:
     lease: str = ""
     """By which it is elected; without, it leads at once."""
     restarts: bool = True
+    clock: str = ""
+    """A file that says how many seconds its clock is ahead."""
     starts: int = 0
     codes: list[int] = field(default_factory=list)
     _pid: int = 0
@@ -106,6 +108,7 @@ class Operator:
             namespace=self.namespace,
             log=str(self.log),
             lease=self.lease,
+            clock=self.clock,
         )
         self.starts += 1
 

@@ -97,7 +97,9 @@ class Replica:
         await self.proxy.close()
 
 
-async def replica(runner: Runner, namespace: str, name: str, *, restarts: bool) -> Replica:
+async def replica(
+    runner: Runner, namespace: str, name: str, *, restarts: bool, clock: str = ""
+) -> Replica:
     """Not started yet. Those of one namespace share a lease."""
     stem = runner.folder / f"{namespace}-{name}"
     lease = f"belay-{namespace}"
@@ -108,6 +110,7 @@ async def replica(runner: Runner, namespace: str, name: str, *, restarts: bool) 
         stem.with_suffix(".log"),
         lease=lease,
         restarts=restarts,
+        clock=clock,
     )
     proxy = Proxy(runner.upstream, namespace, operator.kill, agent=f" ({name})")
     made = Replica(name, operator, proxy)
@@ -130,7 +133,7 @@ async def hand_over(runner: Runner, shift: Shift) -> Handover:
         return await _play(runner, shift, first, second)
     except Exception as error:  # noqa: BLE001 - what breaks the test is a finding too
         wrong = f"the run broke: {type(error).__name__}: {error}"
-        return Handover(shift, namespace, (wrong,), log=_logs(first, second))
+        return Handover(shift, namespace, (wrong,), log=logs(first, second))
     finally:
         await first.close()
         await second.close()
@@ -168,7 +171,7 @@ async def _play(runner: Runner, shift: Shift, first: Replica, second: Replica) -
     wrong += await _judge(runner, shift, namespace, code.result(), found)
     led = second.led_at - struck.result()
     wrote = second.wrote_at - struck.result() if second.wrote.is_set() else None
-    log = _logs(first, second) if wrong else ""
+    log = logs(first, second) if wrong else ""
     return Handover(shift, namespace, tuple(wrong), led, wrote, log)
 
 
@@ -214,6 +217,7 @@ def _is_accepted(entry: Entry) -> bool:
     return entry.is_write and entry.code < 300
 
 
-def _logs(*replicas: Replica) -> str:
+def logs(*replicas: Replica) -> str:
+    """All that their processes said."""
     logs = [(r.name, r.operator.log) for r in replicas]
     return "\n".join(f"--- {name}\n{log.read_text()}" for name, log in logs if log.exists())

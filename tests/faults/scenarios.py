@@ -12,7 +12,7 @@ from tests.harness import workbench_manifests as manifests
 
 from belay.api.names import LABEL_PREVIEW
 from belay.shell.cluster import Cluster as Api
-from belay.shell.errors import NotFound
+from belay.shell.errors import NotFound, Unavailable
 from belay.shell.resources import DEPLOYMENTS, PODS, REVISIONS, WORKFLOWS, Resource
 
 Object = dict[str, Any]
@@ -69,25 +69,26 @@ class Place:
         await self.api.create(_ACCOUNTS, self.namespace, account)
         for name in revisions:
             await self.api.create(REVISIONS, self.namespace, revision(name))
-        await self.api.create(DEPLOYMENTS, self.namespace, _deployment())
+        await self.api.create(DEPLOYMENTS, self.namespace, deployment())
 
     async def creates(self, wish: str, **spec: Any) -> None:
         kind = {"apiVersion": WORKFLOWS.api_version, "kind": WORKFLOWS.kind}
         body = {**kind, **manifests.workflow(FLOW, wish, checks=[CHECK], **spec)}
-        made = await self.api.create(WORKFLOWS, self.namespace, body)
+        made = await _tried(lambda: self.api.create(WORKFLOWS, self.namespace, body))
         self.generation = made["metadata"]["generation"]
 
     async def wishes(self, wish: str, **verification: Any) -> None:
         """A person's patch, which wins against nobody and fails for nobody."""
         body = {"spec": {"activeRevision": wish, "verification": verification}}
         path = WORKFLOWS.path(self.namespace, FLOW)
-        patched = await self.api._json(
-            "patch", WORKFLOWS, path, body=body, content_type="application/merge-patch+json"
+        kind = "application/merge-patch+json"
+        patched = await _tried(
+            lambda: self.api._json("patch", WORKFLOWS, path, body=body, content_type=kind)
         )
         self.generation = patched["metadata"]["generation"]
 
     async def deletes(self) -> None:
-        await self.api.delete(WORKFLOWS, self.namespace, FLOW)
+        await _tried(lambda: self.api.delete(WORKFLOWS, self.namespace, FLOW))
 
     async def collect_garbage(self) -> None:
         """What the garbage collector does with pods whose Workflow is gone."""
@@ -115,7 +116,17 @@ class Place:
         return await self.until(lambda w: (w.get("status") or {}).get("phase") in phases, seconds)
 
 
-def _deployment() -> Object:
+async def _tried(work: Callable[[], Awaitable[Any]]) -> Any:
+    """People try again where the API server is away."""
+    while True:
+        try:
+            return await work()
+        except Unavailable:
+            await asyncio.sleep(0.2)
+
+
+def deployment() -> Object:
+    """The target, before any delivery."""
     body = manifests.deployment("app", flow=FLOW)
     container = {
         "name": "app",

@@ -86,6 +86,11 @@ class StandIn:
                 async for kind, body in self.api.watch(resource, None, "0"):
                     if kind != "BOOKMARK":
                         await self._happened(resource, kind, body)
+            await asyncio.sleep(_BACK_OFFS[0])
+
+    def forget(self, namespace: str) -> None:
+        """Its Deployment is made anew."""
+        self._places.pop(namespace, None)
 
     async def _happened(self, resource: Resource, kind: str, body: Object) -> None:
         namespace = body["metadata"]["namespace"]

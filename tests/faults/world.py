@@ -1,15 +1,17 @@
-"""`make world`: leaders that are lost in every phase."""
+"""`make world`: leaders that are lost in every phase, and a world that breaks."""
 
 import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from statistics import median
 
+from tests.faults.outages import Outage, World
 from tests.faults.replicas import Handover, How, Shift, hand_over, late_writes, shifts
+from tests.faults.rounds import Spot, play, spots
 from tests.faults.runner import Runner, runner
 from tests.faults.scenarios import SCENARIOS
 from tests.harness.cluster import Cluster, Kind, running
@@ -20,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.world", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--handovers", type=int, help="at most, chosen by the seed; else all")
+    parser.add_argument("--outages", type=int, help="at most, chosen by the seed; else all")
+    parser.add_argument("--spots", type=int, help="in each outage, chosen by the seed; else all")
     parser.add_argument("--scenarios", type=int, help="at most, chosen by the seed; else all")
     parser.add_argument("--scenario", choices=SCENARIOS, action="append")
     parser.add_argument("--only", help="a part of the name of what is played")
@@ -52,7 +56,36 @@ async def _main(given: argparse.Namespace, cluster: Cluster, folder: Path) -> in
             shift = next(one.shift for one in done if one.namespace == namespace)
             print(f"VIOLATION {shift}: written after another led: {entry}")
             wrong += 1
+        wrong += await _break(playing, given, cluster, folder)
     return 1 if wrong else 0
+
+
+async def _break(playing: Runner, given: argparse.Namespace, cluster: Cluster, folder: Path) -> int:
+    """Every outage, for some rollouts at a time; gives how many are wrong."""
+    random = Random(f"{given.seed}-outages")
+    outages = [o for o in Outage if given.only is None or given.only in o]
+    random.shuffle(outages)
+    world = World(cluster, playing.api, folder / "clock")
+    wrong = count = 0
+    for outage in outages[: given.outages]:
+        every = spots(playing.bases)
+        chosen = random.sample(every, min(given.spots or len(every), len(every)))
+        for few in batched(chosen, given.at_once):
+            for verdict in await play(playing, world, outage, few, given.seed):
+                print(f"{verdict}: {verdict.end}, {verdict.seconds:.1f} s", flush=True)
+                count += 1
+                wrong += bool(verdict.violations)
+                for violation in verdict.violations:
+                    print(f"VIOLATION {verdict}: {violation}", flush=True)
+                if verdict.violations and given.logs:
+                    print(verdict.log, flush=True)
+    print(f"{count} outages, {wrong} with a violation")
+    return wrong
+
+
+def batched(spots: Sequence[Spot], size: int) -> Iterator[Sequence[Spot]]:
+    for start in range(0, len(spots), size):
+        yield spots[start : start + size]
 
 
 async def _hand_over(playing: Runner, chosen: Iterable[Shift], at_once: int) -> list[Handover]:

@@ -12,12 +12,12 @@ import os
 import select
 import signal
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, NoReturn
 
 from belay.api.words import Stage
 from belay.core.evidence.probe import Answer, Probe, Sample
-from belay.runtime import app, assembly
+from belay.runtime import app, assembly, elector, kopf_source, reconciler
 from belay.runtime.config import Config, Election, LogFormat, LogLevel
 from belay.runtime.logs import set_up
 from belay.runtime.resync import ResyncSettings
@@ -44,6 +44,17 @@ async def by_address(probe: Probe) -> Sample:
     return Sample(Answer.RIGHT, "200", now)
 
 
+class _Clock:
+    """Stands for `datetime` where the operator asks for the time: a file says how far it is off."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def now(self, zone: tzinfo) -> datetime:
+        with open(self._file) as file:  # noqa: PTH123
+            return datetime.now(zone) + timedelta(seconds=float(file.read()))
+
+
 def _operate(told: dict[str, Any]) -> NoReturn:
     """The child."""
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
@@ -63,6 +74,9 @@ def _operate(told: dict[str, Any]) -> NoReturn:
     )
     # As in the product, but for who answers: the askers of all types are this one.
     assembly.AskerByType = lambda askers: by_address  # type: ignore[misc, assignment]
+    if told["clock"]:
+        for module in (assembly, elector, kopf_source, reconciler):
+            module.datetime = _Clock(told["clock"])  # type: ignore[attr-defined]
     code = 70
     try:
         code = asyncio.run(app.run(config, assembly.make_reconciler))

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from belay.api.status import Rollout
 from belay.api.words import Outcome, Phase, Reason, Trigger
@@ -35,6 +35,9 @@ PHASES: Final[dict[Phase, Callable[[Observed, datetime, Rollout], Decision]]] = 
     Phase.OBSERVING: observing,
     Phase.REVERTING: reverting,
 }
+SET_BACK: Final = timedelta(minutes=1)
+"""How far ahead of us the beginning of a phase may lie, as the clocks of two nodes differ. Beyond
+that the clock was set back, and the phase begins now: it would last as much longer."""
 _WHILE_PAUSED: Final = frozenset(
     {Phase.PAUSING, Phase.BACKING_UP, Phase.DELIVERING, Phase.VERIFYING}
 )
@@ -88,6 +91,8 @@ def wish_changed(seen: Observed, rollout: Rollout) -> bool:
 
 
 def _go_on(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
+    if rollout.phase_started_at > now + SET_BACK:
+        return moves.go(seen, now, _shifted(rollout, now - rollout.phase_started_at))
     phase = PHASES.get(rollout.phase)
     if phase is None:
         why = Why(Fault.UNKNOWN, Reason.INCONCLUSIVE, f"phase {rollout.phase} is unknown here")
@@ -115,16 +120,17 @@ def _released(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
 def _resume(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     """Time that was suspended does not count (rule 4)."""
     assert rollout.suspended_at is not None  # noqa: S101
-    shift = now - rollout.suspended_at
-    update = {
-        "suspended_at": None,
-        "phase_started_at": rollout.phase_started_at + shift,
-        "deadline": rollout.deadline + shift if rollout.deadline else None,
-    }
-    record = rollout.model_copy(update=update)
+    record = _shifted(rollout, now - rollout.suspended_at, suspended_at=None)
     if seen.spec.instances is not None and rollout.phase in _WHILE_PAUSED and not rollout.ending:
         record = moves.pausing(seen, now, record, seen.spec.deadlines.pause)
     return moves.go(seen, now, record)
+
+
+def _shifted(rollout: Rollout, by: timedelta, **more: Any) -> Rollout:
+    """The record, with the times of its phase moved."""
+    deadline = rollout.deadline + by if rollout.deadline else None
+    times = {"phase_started_at": rollout.phase_started_at + by, "deadline": deadline}
+    return rollout.model_copy(update={**times, **more})
 
 
 def _abort(seen: Observed, now: datetime, rollout: Rollout) -> Decision:

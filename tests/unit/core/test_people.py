@@ -1,5 +1,7 @@
 """What people ask for in mid-rollout: newer wishes, suspend, abort, retry, in every phase."""
 
+from datetime import timedelta
+
 import pytest
 from tests.unit.core import world
 from tests.unit.core.toy import Mode, Toy, promoted
@@ -183,6 +185,27 @@ def test_a_suspended_rollout_stands_still_and_goes_on_with_the_time_that_was_lef
     toy.run()
     expected = Outcome.REVERTED if phase is Phase.REVERTING else Outcome.PROMOTED
     assert toy.status.phase == expected
+
+
+@EACH_PHASE
+def test_a_clock_that_is_set_back_lengthens_no_phase(phase: Phase) -> None:
+    toy = at(phase)
+    limit = toy.status.rollout.deadline - toy.status.rollout.phase_started_at
+    toy.advance(-3600).step()
+    rollout = toy.status.rollout
+    assert (rollout.phase, rollout.phase_started_at) == (phase, toy.now)
+    assert rollout.deadline == toy.now + limit
+    toy.run()
+    assert toy.status.rollout.ended_at < toy.now + timedelta(minutes=10)
+    expected = Outcome.REVERTED if phase is Phase.REVERTING else Outcome.PROMOTED
+    assert toy.status.phase == expected
+
+
+def test_clocks_of_two_nodes_may_differ_by_a_minute() -> None:
+    toy = at(Phase.OBSERVING)
+    started, written = toy.status.rollout.phase_started_at, toy.writes
+    toy.advance(-60).step()
+    assert (toy.status.rollout.phase_started_at, toy.writes) == (started, written)
 
 
 def test_a_suspended_rollout_hears_a_newer_wish_when_it_is_resumed() -> None:
