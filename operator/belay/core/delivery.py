@@ -257,7 +257,11 @@ def _preview_container(container: Mapping[str, Any], delivery: Delivery | None) 
     if delivery is not None:
         mounts.append(delivery.mount)
     changed = {"ports": ports, "env": [*env, {"name": "BELAY_PREVIEW", "value": "1"}]}
-    return {**container, **changed, "volumeMounts": mounts}
+    # Nobody is served by it, and the API server refuses a sleep that is longer than its grace.
+    lifecycle = {k: v for k, v in (container.get("lifecycle") or {}).items() if k != "preStop"}
+    kept = {k: v for k, v in container.items() if k != "lifecycle"}
+    ending = {"lifecycle": lifecycle} if lifecycle else {}
+    return {**kept, **ending, **changed, "volumeMounts": mounts}
 
 
 def _binding_source(binding: Binding, path: str) -> Body:

@@ -40,6 +40,10 @@ CONTAINERS = st.fixed_dictionaries(
     {"image": TEXTS},
     optional={
         "volumeMounts": MOUNTS,
+        "lifecycle": st.fixed_dictionaries(
+            {"preStop": st.just({"sleep": {"seconds": 3}})},
+            optional={"postStart": st.just({"exec": {"command": ["warm-up"]}})},
+        ),
         "env": st.lists(st.fixed_dictionaries({"name": TEXTS, "value": TEXTS}), max_size=2),
         "ports": st.lists(
             st.fixed_dictionaries(
@@ -154,6 +158,7 @@ def test_the_preview_pod_is_the_template_without_what_others_see(template: dict[
     for container in (*spec["containers"], *spec.get("initContainers", [])):
         assert container["env"][-1] == {"name": "BELAY_PREVIEW", "value": "1"}
         assert not any("hostPort" in port for port in container["ports"])
+        assert set(container.get("lifecycle", {"postStart": {}})) == {"postStart"}
     mounted = [c["name"] for c in spec["containers"] if _mounts(c)]
     assert mounted == ["c0"]
     assert read_carried({"metadata": metadata, "spec": spec}) is not None
