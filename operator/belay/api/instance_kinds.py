@@ -27,6 +27,28 @@ class Finished(_Strict):
     """Its values when finished."""
 
 
+class Stands(_Strict):
+    """How its controller says that an instance stands still; all that is given must hold."""
+
+    conditions: list[str] = []
+    """Types of status.conditions that are all True."""
+    without: list[str] = []
+    """Types of status.conditions of which none is True."""
+    path: Path | None = None
+    """Field whose value tells."""
+    values: list[str] = []
+    """Its values then."""
+
+
+class ManagedBy(_Strict):
+    """A kind with one object for each instance, by which its controller suspends and resumes it."""
+
+    group: str
+    kind: str
+    label: str
+    """Label on such an object whose value is the UID of the instance."""
+
+
 class Write(_Strict):
     """One field and what to write there."""
 
@@ -48,8 +70,8 @@ class InstanceKind(_Strict):
     """Its value then."""
     pod_label: str | None = None
     """Label whose value on a pod is the instance's name: paused means that no such pod is left."""
-    condition: str | None = None
-    """Type of a condition that its controller sets to True once the instance stands still."""
+    stands: Stands = Stands()
+    """What its controller says once the instance stands still."""
     restarts: bool = False
     """A pause ends its pods: to go on is to start anew from the last checkpoint."""
     default: Policy = Policy.PAUSE
@@ -58,9 +80,11 @@ class InstanceKind(_Strict):
     cancel: Write | None = None
     """What ends one for good; without, `Cancel` is refused for this kind."""
     managed_label: str | None = None
-    """An object with this label is suspended and resumed by another controller, which would undo
-    a pause: it is not touched here, and paused as an instance of that controller's own kind.
+    """An object with this label may be suspended and resumed by another controller, which would
+    undo a pause.
     """
+    managed_by: ManagedBy | None = None
+    """What is paused instead where there is that label; without, such objects are not touched."""
 
     @field_validator("paused_value", mode="before")
     @classmethod
@@ -81,11 +105,14 @@ SHIPPED: Final = (
         resource="jobs",
         kind="Job",
         pod_label="batch.kubernetes.io/job-name",
-        condition="Suspended",
+        stands=Stands(conditions=["Suspended"]),
         restarts=True,
         default=Policy.PIN,
         finished=Finished(conditions=["Complete", "Failed"]),
         managed_label="kueue.x-k8s.io/queue-name",
+        managed_by=ManagedBy(
+            group="kueue.x-k8s.io", kind="Workload", label="kueue.x-k8s.io/job-uid"
+        ),
     ),
     InstanceKind(group="batch", version="v1", resource="cronjobs", kind="CronJob"),
 )

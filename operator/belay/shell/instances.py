@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from belay.api.instance_kinds import InstanceKind
-from belay.api.instances import InstanceResource
+from belay.api.instances import InstanceResource, Policy
 from belay.api.names import LABEL_PAUSED_BY, MANAGER_PAUSE
 from belay.api.words import Reason
 from belay.core.decision import InstanceWrite
@@ -18,6 +18,7 @@ from belay.core.instances.view import (
     Unseen,
     at,
     is_finished,
+    policy_of,
     read_instance,
 )
 from belay.core.observed import Observed
@@ -41,6 +42,9 @@ class _Asked:
     wanted: InstanceResource | None = None
 
 
+_Found = tuple[_Asked, Object]
+
+
 def resource_of(kind: InstanceKind) -> Resource:
     return Resource(kind.group, kind.version, kind.resource, kind.kind)
 
@@ -51,20 +55,21 @@ async def find(turn: Turn, seen: Observed, look: Look) -> Instances | None:
         return None
     asked = list(_asked(seen, look))
     answers = await asyncio.gather(*(_listed(turn, one) for one in asked))
-    unseen = (a for a, one in zip(answers, asked, strict=True) if one.wanted is not None)
-    raws: dict[str, tuple[_Asked, Object]] = {}
+    unseen = [a for a in answers if isinstance(a, Unseen)]
+    found: list[_Found] = []
     for one, answer in zip(asked, answers, strict=True):
-        for raw in () if isinstance(answer, Unseen) else answer:
-            if one.kind.managed_label in (raw["metadata"].get("labels") or {}):
-                continue
-            raws.setdefault(raw["metadata"]["uid"], (one, raw))
+        found += [] if isinstance(answer, Unseen) else [(one, raw) for raw in answer]
+    found, more = await _through_managers(turn, seen, found)
+    raws: dict[str, _Found] = {}
+    for one, raw in found:
+        raws.setdefault(raw["metadata"]["uid"], (one, raw))
     active = await _active(turn, seen, [(a.kind, raw) for a, raw in raws.values()])
     rollout = seen.status.rollout
     return Instances(
         owner=seen.uid,
         rollout=rollout.id if rollout is not None and rollout.outcome is None else "",
         resources=tuple(_read(one, raw, active) for one, raw in raws.values()),
-        unseen=tuple(dict.fromkeys(a for a in unseen if isinstance(a, Unseen))),
+        unseen=tuple(dict.fromkeys([*unseen, *more])),
     )
 
 
@@ -93,13 +98,69 @@ def _named(seen: Observed, kind: InstanceKind) -> InstanceResource | None:
 
 
 async def _listed(turn: Turn, one: _Asked) -> list[Object] | Unseen:
+    """Of a kind that the spec does not name, what cannot be listed counts as nothing."""
     kind = one.kind
     try:
         return await turn.cluster.list(resource_of(kind), turn.key.namespace, labels=one.labels)
-    except NotFound:
+    except (NotFound, Forbidden) as error:
+        return [] if one.wanted is None else _unseen(kind, error)
+
+
+async def _through_managers(
+    turn: Turn, seen: Observed, found: list[_Found]
+) -> tuple[list[_Found], list[Unseen]]:
+    """In place of what another controller suspends and resumes, that by which it does so."""
+    kept: list[_Found] = []
+    managed: dict[tuple[str, str], list[_Found]] = {}
+    for one, raw in found:
+        if not _is_managed(one, raw):
+            kept.append((one, raw))
+        elif one.kind.managed_by is not None:
+            managed.setdefault((one.kind.group, one.kind.kind), []).append((one, raw))
+    answers = await asyncio.gather(*(_managers(turn, seen, some) for some in managed.values()))
+    unseen = [a for a in answers if isinstance(a, Unseen)]
+    return [f for a in answers if not isinstance(a, Unseen) for f in a] + kept, unseen
+
+
+def _is_managed(one: _Asked, raw: Object) -> bool:
+    """Of those that are not to be paused, or are ours already, it does not matter."""
+    labels = raw["metadata"].get("labels") or {}
+    if one.wanted is None or policy_of(one.kind, one.wanted) is Policy.PIN:
+        return False
+    managed = one.kind.managed_label in labels and LABEL_PAUSED_BY not in labels
+    return managed and not is_finished(one.kind, raw)
+
+
+async def _managers(turn: Turn, seen: Observed, found: list[_Found]) -> list[_Found] | Unseen:
+    """What manages each of these; one that nothing manages stands for itself."""
+    kind = found[0][0].kind
+    how = kind.managed_by
+    assert how is not None  # noqa: S101
+    named = (k for k in seen.instance_kinds if (k.group, k.kind) == (how.group, how.kind))
+    manager = next(named, None)
+    if manager is None:
+        message = (
+            f"spec.instances: {kind.kind} {found[0][1]['metadata']['name']} is managed by a "
+            f"{how.kind} of {how.group}, which is no kind of instances here: the administrator "
+            "adds it (docs/operations.md#kinds-of-instances), or set policy: Pin"
+        )
+        return Unseen(Reason.ENVIRONMENT_CONFIGURATION, message)
+    listed = await _listed(turn, _Asked(manager, how.label, found[0][0].wanted))
+    if isinstance(listed, Unseen):
+        return listed
+    by_uid = {raw["metadata"]["labels"][how.label]: raw for raw in listed}
+    return [
+        (_Asked(manager, "", one.wanted), by_uid[uid]) if uid in by_uid else (one, raw)
+        for one, raw in found
+        for uid in [raw["metadata"]["uid"]]
+    ]
+
+
+def _unseen(kind: InstanceKind, error: ApiError) -> Unseen:
+    if isinstance(error, NotFound):
         reason = Reason.ENVIRONMENT_CONFIGURATION
         problem = f"there is no {kind.resource}.{kind.group} in this cluster: install it"
-    except Forbidden as error:
+    else:
         reason = Reason.ENVIRONMENT_FORBIDDEN
         problem = f"{error.message}. Let Belay list and patch {kind.resource}"
     return Unseen(reason, f"spec.instances: {kind.kind}: {problem}, or take it out"[:1024])

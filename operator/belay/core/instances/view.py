@@ -132,8 +132,7 @@ def read_instance(
     metadata = raw["metadata"]
     labels = metadata.get("labels") or {}
     suspended = at(raw, kind.path) == kind.paused_value
-    policy = kind.default if wanted is None or wanted.policy is None else wanted.policy
-    still = kind.condition is None or _is_true(raw, kind.condition)
+    policy = policy_of(kind, wanted)
     return InstanceView(
         kind=kind,
         name=metadata["name"],
@@ -143,8 +142,21 @@ def read_instance(
         holder=labels.get(LABEL_PAUSED_BY, ""),
         again=labels.get(LABEL_PAUSED_AGAIN, ""),
         suspended=suspended,
-        stands=suspended and still and metadata["name"] not in active,
+        stands=suspended and _says_so(kind, raw) and metadata["name"] not in active,
         finished=is_finished(kind, raw),
+    )
+
+
+def policy_of(kind: InstanceKind, wanted: InstanceResource | None) -> Policy:
+    return kind.default if wanted is None or wanted.policy is None else wanted.policy
+
+
+def _says_so(kind: InstanceKind, raw: Mapping[str, Any]) -> bool:
+    rule = kind.stands
+    return (
+        all(_is_true(raw, name) for name in rule.conditions)
+        and not any(_is_true(raw, name) for name in rule.without)
+        and (rule.path is None or at(raw, rule.path) in rule.values)
     )
 
 
