@@ -50,6 +50,8 @@ class Verdict:
     spot: Spot
     violations: tuple[str, ...]
     end: str
+    came_to_pass: bool
+    """It was at its phase when the world broke."""
     seconds: float
     log: str = ""
 
@@ -110,12 +112,13 @@ async def _lane(runner: Runner, world: World, outage: Outage, gate: _Gate, place
         end = found.ending.phase if found is not None else "gone"
     except Exception as error:  # noqa: BLE001 - what breaks the test is a finding too
         wrong = [f"the run broke: {type(error).__name__}: {error}"]
-        gate.arrived.set()
     finally:
+        came = gate.arrived.is_set()
+        gate.arrived.set()
         for one in pair:
             await one.close()
     log = logs(*pair) if wrong else ""
-    return Verdict(outage, gate.spot, tuple(wrong), end, time.monotonic() - began, log)
+    return Verdict(outage, gate.spot, tuple(wrong), end, came, time.monotonic() - began, log)
 
 
 async def _play(
@@ -138,7 +141,7 @@ async def _play(
     script = asyncio.ensure_future(scenario.script(place))
     await gate.open.wait()
     if not gate.arrived.is_set():
-        return None, [f"it never came to {gate.spot.phase}"]
+        return None, []
     if outage is Outage.NAMESPACE:
         script.cancel()
         return None, [wrong async for wrong in _after_namespace(place, pair)]

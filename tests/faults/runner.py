@@ -31,6 +31,8 @@ QUIET = 0.6
 """Seconds without a write, at rest."""
 EVENTS_LATE = 10.0
 """Seconds after the wish, from when on an event that is missing is taken for lost."""
+TAKEN_OVER = 8.0
+"""Seconds without a write, in which a standby would have taken over and written."""
 MEASURED_AT_ONCE = 5
 _FINAL = frozenset({"Promoted", "Reverted", "Held", "Failed", "Refused", "Aborted", "RevertFailed"})
 
@@ -116,7 +118,7 @@ class Runner:
         scenario = SCENARIOS[plan.scenario]
         base = self.bases.get(plan.scenario)
         until = time.monotonic() + PATIENCE
-        told_by = time.monotonic() + EVENTS_LATE
+        told_by = time.monotonic() + (EVENTS_LATE if len(proxies) == 1 else TAKEN_OVER)
         while True:
             left = until - time.monotonic()
             over = _over(place) if scenario.phase else _gone
@@ -129,6 +131,8 @@ class Runner:
             good = base is None or ending.is_right(found, base)
             if time.monotonic() >= until or (ended and not late and good):
                 return replace(found, writes_at_rest=late)
+            if late and len(proxies) > 1:
+                told_by = time.monotonic() + TAKEN_OVER
             if ended and not late and plan.fault in REFUSALS and time.monotonic() > told_by:
                 return found
 

@@ -72,14 +72,15 @@ async def _break(playing: Runner, given: argparse.Namespace, cluster: Cluster, f
         chosen = random.sample(every, min(given.spots or len(every), len(every)))
         for few in batched(chosen, given.at_once):
             for verdict in await play(playing, world, outage, few, given.seed):
-                print(f"{verdict}: {verdict.end}, {verdict.seconds:.1f} s", flush=True)
-                count += 1
+                told = verdict.end if verdict.came_to_pass else "was not there in time"
+                print(f"{verdict}: {told}, {verdict.seconds:.1f} s", flush=True)
+                count += verdict.came_to_pass
                 wrong += bool(verdict.violations)
                 for violation in verdict.violations:
                     print(f"VIOLATION {verdict}: {violation}", flush=True)
                 if verdict.violations and given.logs:
                     print(verdict.log, flush=True)
-    print(f"{count} outages, {wrong} with a violation")
+    print(f"{count} rollouts met an outage, {wrong} with a violation")
     return wrong
 
 

@@ -86,14 +86,19 @@ class Elector:
             await asyncio.sleep(self._seconds_to_wait())
 
     async def hold(self) -> None:
-        """Renew the lease. Raises `LeaseLost`."""
+        """Renew the lease. Raises `LeaseLost`.
+
+        A renewal that took long and was accepted is one: nobody else has led. The next one comes
+        at once, and nothing is written before it.
+        """
         while True:
-            await asyncio.sleep(self._terms.retry)
-            held = await self._attempt()
-            if not held and self._holder() not in ("", self._identity):
+            await asyncio.sleep(self._terms.retry if self.may_write() else 0)
+            if await self._attempt():
+                continue
+            if self._holder() not in ("", self._identity):
                 self._renewed_at = _NEVER
                 raise LeaseLost(f"{self._holder()} leads")
-            if not self.may_write():
+            if self.trouble and not self.may_write():
                 raise LeaseLost(f"not renewed for {self._terms.renew_deadline:g} s: {self.trouble}")
 
     async def release(self) -> None:

@@ -54,7 +54,10 @@ class Recorder:
         self._task: asyncio.Task[None] | None = None
 
     def tell(self, key: Key, uid: str, milestones: tuple[Milestone, ...]) -> None:
-        """Have these told, if they were not yet. Never blocks; drops with a log line when full."""
+        """Have these told, if they were not yet. Never blocks; drops with a log line when full.
+
+        What the server refuses is told again when the next pass has it told, while it is news.
+        """
         for milestone in milestones:
             told = Told(key, uid, milestone)
             known = f"{key.namespace}/{told.name}"
@@ -99,6 +102,7 @@ class Recorder:
                 await asyncio.sleep(max(error.retry_after, 0.2 * 2**attempt))
             except ApiError as error:
                 log.warning("event refused: %s", error, extra={"workflow": str(told.key)})
+                self._known.pop(f"{told.key.namespace}/{told.name}", None)
                 return
             else:
                 return

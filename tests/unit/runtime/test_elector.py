@@ -204,6 +204,21 @@ async def test_hold_ends_when_the_lease_cannot_be_renewed_in_time() -> None:
         await asyncio.wait_for(leader.hold(), 5)
 
 
+async def test_a_leader_whose_renewals_are_slow_but_accepted_goes_on(clock: Clock) -> None:
+    class Slow(Store):
+        def _store(self, body: Object) -> Object:
+            clock.now += TERMS.renew_deadline + 0.5
+            return super()._store(body)
+
+    store = Slow()
+    leader = Elector(store, "belay-system", "belay", "one", TERMS, clock)
+    await leader.acquire()
+    assert not leader.may_write()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(leader.hold(), 0.05)
+    assert store.version > 2
+
+
 @dataclass(frozen=True)
 class Step:
     """One thing that happens to one of two candidates."""
