@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import in_place
+from tests.bench import in_place, runs
 from tests.harness import cluster as clusters
 from tests.harness import images, kube, workbench_operator
 from tests.harness.cluster import Kind
@@ -18,22 +18,30 @@ def main() -> int:
     parser.add_argument("--cluster", type=Kind, default=clusters.default_kind())
     parser.add_argument("--swaps", type=int, default=60, help="rollouts to measure")
     parser.add_argument("--pods", type=int, default=2, help="pods of the target")
+    parser.add_argument(
+        "--runs", type=int, help="measure changes under so many runs of an engine instead"
+    )
     told = parser.parse_args()
+    needed = [images.base] if told.runs is None else [images.base, images.runner]
     try:
         with (
-            clusters.running(told.cluster, [images.base]) as cluster,
+            clusters.running(told.cluster, needed) as cluster,
             tempfile.TemporaryDirectory() as folder,
             kube.namespace(cluster) as busy,
-            kube.namespace(cluster) as quiet,
+            kube.namespace(cluster) as other,
         ):
             home = Path(folder)
             cluster.apply_crds()
             kubeconfig = workbench_operator.install(cluster, home)
-            operator = workbench_operator.Operator(kubeconfig, (busy,), home / "operator.log")
+            served = (busy,) if told.runs is None else (busy, other)
+            operator = workbench_operator.Operator(kubeconfig, served, home / "operator.log")
             operator.start()
             try:
-                place = in_place.Place(cluster, operator, kubeconfig, busy, quiet)
-                asyncio.run(in_place.measure(place, told.swaps, told.pods))
+                if told.runs is None:
+                    place = in_place.Place(cluster, operator, kubeconfig, busy, other)
+                    asyncio.run(in_place.measure(place, told.swaps, told.pods))
+                else:
+                    asyncio.run(runs.measure(cluster, operator, served, told.runs))
             finally:
                 operator.close()
     except SetupError as error:
