@@ -4,6 +4,7 @@ Each change is measured without runs, too, so read what they add.
 """
 
 import asyncio
+import itertools
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -71,9 +72,7 @@ async def _change(some: Letters, update: str, runs: int, revision: str, outcome:
     status = (await some.flow.at(outcome))["status"]
     seen = await watching
     found.seconds = seen[-1][1] - began
-    found.phases = [
-        (phase, after - at) for (phase, at), (_, after) in zip(seen, seen[1:], strict=False)
-    ]
+    found.phases = [(phase, after - at) for (phase, at), (_, after) in itertools.pairwise(seen)]
     found.counts = status["rollout"].get("instances") or {}
     if runs and (name := status["rollout"].get("backup")):
         await _sizes(some, name, found)
@@ -87,8 +86,10 @@ async def _phases(some: Letters, watched: asyncio.Event) -> list[tuple[str, floa
     bench, found = some.bench, list[tuple[str, float]]()
     before = (await some.flow.now())["status"]["rollout"]["id"]
     fields = f"metadata.name={some.flow.name}"
-    async for _, workflow in bench.api.watch(WORKFLOWS, bench.namespace, "", fields=fields):
+    async for kind, workflow in bench.api.watch(WORKFLOWS, bench.namespace, "", fields=fields):
         watched.set()
+        if kind == "BOOKMARK":
+            continue
         status = workflow["status"]
         if status["rollout"]["id"] == before:
             continue

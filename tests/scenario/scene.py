@@ -20,6 +20,7 @@ from tests.scenario.world.life import Life
 from tests.scenario.world.owned import ready
 from tests.unit.shell.virtual_time import now
 
+from belay.api.instance_kinds import SHIPPED
 from belay.api.names import (
     ANNOTATION_CONTENT_DIGEST,
     ANNOTATION_WORKFLOW,
@@ -32,6 +33,9 @@ from belay.api.words import Outcome
 from belay.core.engine.view import RunState
 from belay.core.revisions.read import parse
 from belay.core.revisions.revision import Draft, build
+from belay.shell import orphans
+from belay.shell.backups.secrets import SecretStore
+from belay.shell.checks.credentials import Credentials
 from belay.shell.engine.wire import RunTold
 from belay.shell.resources import (
     CONFIG_MAPS,
@@ -228,6 +232,20 @@ class Scene:
                 process.runs[run] = still
         self.tale.tell("engine", f"{run} stands still")
 
+    def deletes_workflow(self, who: str = "user") -> None:
+        self.tale.tell(who, f"deletes Workflow {self.name}")
+        self.server.delete(WORKFLOWS, NAMESPACE, self.name)
+
+    async def sweeps(self) -> None:
+        """Belay looks for what no rollout holds any more."""
+        api = self.machine.parts.cluster
+        engines = self.machine.world.engines(Credentials(api), SecretStore(api))
+        found = await orphans.marked(api, orphans.Kinds(SHIPPED), (None,))
+        free = await orphans.orphans(api, found.found)
+        released = await orphans.release(api, engines, free)  # type: ignore[arg-type]
+        for told in (*released.done, *released.refused):
+            self.tale.tell("Belay", told)
+
     def rejects(self, revision: str) -> None:
         """No engine can run this revision."""
         digest = next(d for d, name in self._digests.items() if name == revision)
@@ -242,14 +260,18 @@ class Scene:
 
     def runs_of_engine(self) -> dict[str, str]:
         """The runs of all pods that are there, and where each is."""
-        there = {p["metadata"]["uid"] for p in self.server.list(PODS, NAMESPACE)}
-        found = [
-            run
-            for uid, process in self.machine.world.processes.items()
-            if uid in there
-            for run in process.runs.values()
-        ]
+        found = [run for process in self._engines() for run in process.runs.values()]
         return {run.id: run.status.value for run in found}
+
+    def closed(self) -> list[str]:
+        """Pods whose engine takes no new runs, without those that end."""
+        pods = (p["metadata"] for p in self.server.list(PODS, NAMESPACE))
+        stay = {pod["name"] for pod in pods if "deletionTimestamp" not in pod}
+        return [p.name for p in self._engines() if p.holders and p.name in stay]
+
+    def _engines(self) -> list[Process]:
+        there = {p["metadata"]["uid"] for p in self.server.list(PODS, NAMESPACE)}
+        return [p for uid, p in self.machine.world.processes.items() if uid in there]
 
     def resumes(self, resource: Resource, name: str, who: str) -> None:
         """Somebody resumes what Belay has paused."""

@@ -48,6 +48,8 @@ ANNOTATION_RESTORE: Final = "belay.dev/restore"
 """On a Workflow: name of a backup whose runs, where they are nowhere, go on."""
 ANNOTATION_ENGINE: Final = "belay.dev/engine"
 """On a target whose engine is paused: how that engine is spoken with."""
+ANNOTATION_RUNS: Final = "belay.dev/runs"
+"""On the same: of which Workflow its runs are, and the names of their record and backup."""
 
 MAX_DELIVERED_BYTES: Final = 900 * 1024
 """A ConfigMap ends at 1 MiB; the rest is for its metadata."""

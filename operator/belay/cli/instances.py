@@ -1,6 +1,7 @@
 """`belay release`: let go of what Belay has paused; and reading the administrator's kinds."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,12 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from belay.api.instance_kinds import SHIPPED, InstanceKind
+from belay.core.workloads import OPTIONS
 from belay.shell import orphans
+from belay.shell.checks.egress import Guard
+from belay.shell.checks.machinery import MachineryWatch
 from belay.shell.cluster import Cluster
+from belay.shell.engine.engines import Engines, open_engines
 from belay.shell.errors import ApiError, NotFound
 from belay.shell.resources import WORKFLOWS
 
@@ -33,7 +38,7 @@ def read_kinds(file: Path | None) -> tuple[InstanceKind, ...]:
     return tuple(kinds.values())
 
 
-def release(
+def release(  # noqa: PLR0913, PLR0917
     everything: Annotated[
         bool, typer.Option("--all", help="Let go of whatever any Workflow has paused.")
     ] = False,
@@ -48,6 +53,10 @@ def release(
         Path | None,
         typer.Option(envvar="BELAY_INSTANCE_KINDS", help="The file that `belay run` is given."),
     ] = None,
+    backups: Annotated[
+        Path | None,
+        typer.Option(envvar="BELAY_BACKUPS", help="The folder that `belay run` is given, if any."),
+    ] = None,
     kubeconfig: Annotated[
         str | None, typer.Option(envvar="BELAY_KUBECONFIG", help="Default: kubectl's.")
     ] = None,
@@ -55,14 +64,24 @@ def release(
         str | None, typer.Option(envvar="BELAY_CONTEXT", help="Context of the kubeconfig.")
     ] = None,
 ) -> None:
-    """Let go of instances that Belay has paused: after it was uninstalled, or in an emergency."""
+    """Let go of what Belay has paused: after it was uninstalled, or in an emergency.
+
+    Engines are asked at the addresses of their pods: run it where those can be reached, such as in
+    the operator's own pod.
+    """
     if everything == (workflow is not None):
         raise typer.BadParameter("give either --all or --workflow NAME")
     kinds = read_kinds(instance_kinds)
 
     async def run() -> int:
         async with await Cluster.connect(kubeconfig, context) as cluster:
-            return await _release(cluster, kinds, workflow, namespace)
+            guard = Guard()
+            guard.machinery = await MachineryWatch(cluster, guard, [cluster.host]).look()
+            engines = open_engines(cluster, guard, backups)
+            try:
+                return await _release(cluster, engines, kinds, Scope(workflow, namespace))
+            finally:
+                await engines.close()
 
     try:
         left = asyncio.run(run())
@@ -72,30 +91,31 @@ def release(
     raise typer.Exit(1 if left else 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What to let go."""
+
+    workflow: str | None
+    namespace: str | None
+
+
 async def _release(
-    cluster: Cluster,
-    kinds: tuple[InstanceKind, ...],
-    workflow: str | None,
-    namespace: str | None,
+    cluster: Cluster, engines: Engines, kinds: tuple[InstanceKind, ...], scope: Scope
 ) -> int:
     """How many could not be let go."""
-    uid = None
-    if workflow is not None:
+    uid, namespace = None, scope.namespace
+    if scope.workflow is not None:
         namespace = namespace or cluster.namespace
-        uid = await _uid(cluster, namespace, workflow)
-    search = await orphans.marked(cluster, kinds, (namespace,), uid)
-    refused = await orphans.release(cluster, search.found)
-    lost = {target for target, _ in refused}
-    for one in search.found:
-        if f"{one.kind.kind} {one.metadata['name']}" not in lost:
-            typer.echo(f"{one.told} goes on")
-    for target, error in refused:
-        typer.echo(f"{target} stays paused: {error.message}", err=True)
-    for problem in search.problems:
-        typer.echo(problem, err=True)
+        uid = await _uid(cluster, namespace, scope.workflow)
+    search = await orphans.marked(cluster, orphans.Kinds(kinds, OPTIONS), (namespace,), uid)
+    released = await orphans.release(cluster, engines, search.found)
+    for told in released.done:
+        typer.echo(told)
+    for told in (*released.refused, *search.problems):
+        typer.echo(told, err=True)
     if not search.found and not search.problems:
         typer.echo("nothing is paused by Belay")
-    return len(refused) + len(search.problems)
+    return len(released.refused) + len(search.problems)
 
 
 async def _uid(cluster: Cluster, namespace: str, workflow: str) -> str:

@@ -7,8 +7,6 @@ from belay.core.keys import Key
 from belay.runtime.leader import Parts
 from belay.runtime.reconciler import Reconciler
 from belay.shell.act import Senses
-from belay.shell.backups.directory import DirectoryStore
-from belay.shell.backups.secrets import SecretStore
 from belay.shell.checks.asker import AskerByType
 from belay.shell.checks.credentials import Credentials
 from belay.shell.checks.exec_check import ExecAsker
@@ -17,8 +15,7 @@ from belay.shell.checks.http_check import HttpAsker, open_session
 from belay.shell.checks.job_check import JobAsker
 from belay.shell.checks.prober import Prober
 from belay.shell.checks.trust import Trust
-from belay.shell.engine.client import MOST_OF_ENVELOPE
-from belay.shell.engine.engines import Engines
+from belay.shell.engine.engines import open_engines
 from belay.shell.recorder import Recorder
 
 
@@ -44,9 +41,7 @@ def make_reconciler(parts: Parts) -> Reconciler:
     parts.metrics.watch_contact(lambda: prober.lost_contact is not None)
     recorder = Recorder(parts.cluster, parts.config.election.identity)
     recorder.start()
-    store = DirectoryStore(backups) if (backups := parts.config.backups) else SecretStore(cluster)
-    talk = open_session(__version__, name="belay-engine", most=MOST_OF_ENVELOPE)
-    engines = Engines(talk, parts.guard, credentials, store)
+    engines = open_engines(cluster, parts.guard, parts.config.backups)
     senses = Senses(prober, credentials, trust, session, engines)
     reconciler = Reconciler(parts, senses, recorder)
     return reconciler

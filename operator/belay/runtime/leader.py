@@ -77,7 +77,7 @@ class Leader:
         self._resync = Resync(cluster, queue, self._deliveries, config.scopes, config.resync)
         self._revisions = Revisions(cluster, config.scopes, queue.add)
         self._targets = Targets(cluster, lambda key: queue.add(key, self._reconciler.urgency(key)))
-        self._sweeper = Sweeper(cluster, config.instance_kinds, config.scopes, config.resync.period)
+        self._sweeper = Sweeper(cluster, config, guard)
         self._reconciler = make_reconciler(
             Parts(
                 cluster,
@@ -115,7 +115,7 @@ class Leader:
             "the watch of revisions": self._revisions.run(),
             "the watch of targets": self._targets.run(),
             "the list of nodes": self._machinery.run(),
-            "the search for paused instances": self._sweeper.run(),
+            "the search for paused instances": self._sweep(),
             "the event source": self._follow_source(),
             "the periodic list": self._resync.run(self._start_source),
         }
@@ -143,6 +143,11 @@ class Leader:
         await self._machinery.known.wait()
         await self._workers.run()
 
+    async def _sweep(self) -> None:
+        """From when it is known whom not to ask."""
+        await self._machinery.known.wait()
+        await self._sweeper.run()
+
     def _start_source(self) -> None:
         self._source.start(self._on_event, self._on_end)
 
@@ -150,6 +155,7 @@ class Leader:
         self._deliveries.record(key, resource_version, deleted=deleted)
         if deleted:
             self._reconciler.forget(key)
+            self._sweeper.wake()
         elif self._reconciler.knows(key, resource_version):
             return
         self._queue.add(key, Priority.NEW)

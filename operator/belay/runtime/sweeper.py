@@ -1,66 +1,74 @@
-"""Lets go of instances that nothing holds any more, such as those of a deleted Workflow."""
+"""Lets go of what nothing holds any more, such as what was paused for a deleted Workflow."""
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Sequence
 
-from belay.api.instance_kinds import InstanceKind
+from belay.runtime.config import Config
 from belay.runtime.stream import Complaints
 from belay.shell import orphans
+from belay.shell.checks.egress import Guard
 from belay.shell.cluster import Cluster
+from belay.shell.engine.engines import Engines, open_engines
 from belay.shell.errors import ApiError
 
 log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Looks when a process begins to lead, and then as often as the Workflows are listed.
+    """Looks when a process begins to lead, when a Workflow is deleted, and with each list.
 
     While no Workflow names instances and nothing of ours is paused, it rests.
     """
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        kinds: Sequence[InstanceKind],
-        namespaces: Sequence[str | None],
-        period: float,
-    ) -> None:
+    def __init__(self, cluster: Cluster, config: Config, guard: Guard) -> None:
         self._cluster = cluster
-        self._kinds = kinds
-        self._namespaces = namespaces
-        self._period = period
+        self._config = config
+        self._guard = guard
+        self._kinds = orphans.Kinds(config.instance_kinds, config.target_kinds)
         self._complain = Complaints(log)
         self._due = True
+        self._woken = asyncio.Event()
 
     def needed(self) -> None:
         """A Workflow names instances."""
         self._due = True
 
+    def wake(self) -> None:
+        """A Workflow was deleted."""
+        self._woken.set()
+
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            if self._due:
-                await self._look()
-            await asyncio.sleep(self._period * random.uniform(0.9, 1.1))  # noqa: S311
+        engines = open_engines(self._cluster, self._guard, self._config.backups)
+        try:
+            while True:
+                if self._due:
+                    await self._look(engines)
+                period = self._config.resync.period * random.uniform(0.9, 1.1)  # noqa: S311
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), period)
+                self._woken.clear()
+        finally:
+            await engines.close()
 
-    async def _look(self) -> None:
+    async def _look(self, engines: Engines) -> None:
         self._due = False
         try:
-            found = await orphans.marked(self._cluster, self._kinds, self._namespaces)
+            found = await orphans.marked(self._cluster, self._kinds, self._config.scopes)
             free = await orphans.orphans(self._cluster, found.found)
-            refused = await orphans.release(self._cluster, free)
+            released = await orphans.release(self._cluster, engines, free)
         except ApiError as error:
             self._due = True
-            self._complain(f"paused instances cannot be looked for: {error}")
+            self._complain(f"what is paused cannot be looked for: {error}")
             return
         self._due = bool(found.found)
-        for one in free[:10]:
-            log.warning("let go %s: no rollout holds it any more", one.told)
-        if len(free) > 10:
-            log.warning("let go %d more of that kind", len(free) - 10)
-        for target, refusal in refused[:3]:
-            self._complain(f"{target} stays paused: {refusal.message}")
+        for told in released.done[:10]:
+            log.warning("let go, as no rollout holds it any more: %s", told)
+        if len(released.done) > 10:
+            log.warning("let go %d more", len(released.done) - 10)
+        for told in released.refused[:3]:
+            self._complain(told)
         for problem in found.problems[:3]:
-            self._complain(f"paused instances cannot be looked for: {problem}")
+            self._complain(f"what is paused cannot be looked for: {problem}")

@@ -175,7 +175,7 @@ class Observer:
             _pointer(turn, wanted),
             asyncio.gather(
                 *(
-                    _workload(turn, w, needs.pods, claims) if _is_allowed(seen, w) else _unread(w)
+                    target(turn, w, needs.pods, claims) if _is_allowed(seen, w) else _unread(w)
                     for w in wanted
                 )
             ),
@@ -213,7 +213,10 @@ async def _unread(wanted: Workload) -> WorkloadView:
     return read_workload(wanted, None, (), ())
 
 
-async def _workload(turn: Turn, wanted: Workload, pods: bool, claims: bool) -> WorkloadView:
+async def target(
+    turn: Turn, wanted: Workload, pods: bool = True, claims: bool = False
+) -> WorkloadView:
+    """A target as it is now, with as much around it as is asked for."""
     raw = await turn.get(WORKLOADS[wanted.api_version, wanted.kind], wanted.name)
     owned: list[Object] = []
     all_pods: list[Object] = []

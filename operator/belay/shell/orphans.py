@@ -1,4 +1,4 @@
-"""Instances that carry our label, and letting go those that no rollout holds any more."""
+"""What carries our label, and letting go what no rollout holds any more."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,23 @@ from dataclasses import dataclass
 from belay.api.instance_kinds import InstanceKind
 from belay.api.names import LABEL_PAUSED_BY, MANAGER_PAUSE
 from belay.core.decision import InstanceWrite
+from belay.core.workloads import KINDS
 from belay.shell.cluster import Cluster, Object
-from belay.shell.errors import ApiError, Forbidden, NotFound
+from belay.shell.engine.engines import Engines
+from belay.shell.engine.orphans import let_go
+from belay.shell.errors import Forbidden, NotFound
 from belay.shell.instances import resource_of, write_all
-from belay.shell.resources import WORKFLOWS
+from belay.shell.resources import WORKFLOWS, WORKLOADS, Resource
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """An instance with our label."""
+    """An instance with our label, or a target whose engine is paused."""
 
-    kind: InstanceKind
+    resource: Resource
     metadata: Object
+    kind: InstanceKind | None
+    """None for a target."""
 
     @property
     def holder(self) -> str:
@@ -26,7 +31,8 @@ class Marked:
 
     @property
     def told(self) -> str:
-        return f"{self.kind.kind} {self.metadata['namespace']}/{self.metadata['name']}"
+        place = f"{self.metadata['namespace']}/{self.metadata['name']}"
+        return f"{self.resource.kind} {place}" + ("" if self.kind else " with its engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +43,40 @@ class Search:
     problems: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Where to look."""
+
+    instances: Iterable[InstanceKind]
+    targets: Iterable[str] = ()
+    """Options of kinds of targets besides the built-in ones, as the administrator allows them."""
+
+    def resources(self) -> list[tuple[Resource, InstanceKind | None]]:
+        allowed = {"", None, *self.targets}
+        targets = [WORKLOADS[at] for at, kind in KINDS.items() if kind.option in allowed]
+        return [(resource_of(k), k) for k in self.instances] + [(r, None) for r in targets]
+
+
 async def marked(
-    cluster: Cluster,
-    kinds: Iterable[InstanceKind],
-    namespaces: Sequence[str | None],
-    uid: str | None = None,
+    cluster: Cluster, kinds: Kinds, namespaces: Sequence[str | None], uid: str | None = None
 ) -> Search:
-    """All instances that we own a field of; with `uid`, those of one Workflow.
+    """All that we own a field of; with `uid`, what was paused for one Workflow.
 
     A kind that is not installed has none.
     """
     labels = LABEL_PAUSED_BY + (f"={uid}" if uid is not None else "")
     found: list[Marked] = []
     problems: list[str] = []
-    for kind in kinds:
+    for resource, kind in kinds.resources():
         for namespace in namespaces:
             try:
-                listed, _ = await cluster.list_metadata(resource_of(kind), namespace, labels=labels)
+                listed, _ = await cluster.list_metadata(resource, namespace, labels=labels)
             except NotFound:
                 continue
             except Forbidden as error:
                 problems.append(error.message)
                 continue
-            found += [Marked(kind, o["metadata"]) for o in listed if _is_ours(o)]
+            found += [Marked(resource, o["metadata"], kind) for o in listed if _is_ours(o)]
     return Search(tuple(found), tuple(problems))
 
 
@@ -92,16 +109,52 @@ def _holds(status: Mapping[str, Object]) -> bool:
     return bool(rollout.get("paused")) and "outcome" not in rollout
 
 
-async def release(cluster: Cluster, found: Iterable[Marked]) -> list[tuple[str, ApiError]]:
-    """Let them go as they were read; what changed meanwhile is left to the next look.
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What was let go, and what was refused, each with the words for it."""
 
-    Gives those that were refused.
-    """
-    failed = await write_all(cluster, [_release(one) for one in found])
-    return [(write.target, error) for write, error in failed]
+    done: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+async def release(cluster: Cluster, engines: Engines, found: Iterable[Marked]) -> Released:
+    """Let them go as they were read; what changed meanwhile is left to the next look."""
+    some = list(found)
+    writes = {id(one): _release(one) for one in some if one.kind is not None}
+    failed = {id(write): error for write, error in await write_all(cluster, writes.values())}
+    done, refused = list[str](), list[str]()
+    for one in some:
+        write = writes.get(id(one))
+        error = failed.get(id(write)) if write is not None else None
+        if error is not None:
+            refused.append(f"{one.told} stays paused: {error.message}")
+        elif write is not None:
+            done.append(f"{one.told} goes on")
+    for (namespace, _), targets in _by_engine(some).items():
+        raws = [
+            {"apiVersion": t.resource.api_version, "kind": t.resource.kind, "metadata": t.metadata}
+            for t in targets
+        ]
+        went = await let_go(cluster, engines, namespace, raws)
+        names = ", ".join(t.told for t in targets)
+        if went.problem:
+            refused.append(f"{names} stays paused: {went.problem}")
+        else:
+            done.append(f"{names} goes on" + (f": {went.told}" if went.told else ""))
+    return Released(tuple(done), tuple(refused))
+
+
+def _by_engine(found: Iterable[Marked]) -> dict[tuple[str, str], list[Marked]]:
+    """Targets of one Workflow have one engine."""
+    groups: dict[tuple[str, str], list[Marked]] = {}
+    for one in found:
+        if one.kind is None:
+            groups.setdefault((one.metadata["namespace"], one.holder), []).append(one)
+    return groups
 
 
 def _release(one: Marked) -> InstanceWrite:
+    assert one.kind is not None  # noqa: S101
     kept = ("name", "namespace", "uid", "resourceVersion")
     metadata = {key: one.metadata[key] for key in kept}
     body = {"apiVersion": one.kind.api_version, "kind": one.kind.kind, "metadata": metadata}

@@ -133,3 +133,29 @@ async def engine_superseded(scene: Scene) -> None:
     await scene.rest()
     assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
     assert sorted(scene.machine.world.resumed) == ["run-1", "run-2"]
+
+
+@story(
+    "A Workflow is deleted while its runs are kept",
+    """v2 is delivered, and only the backup has the runs, when the Workflow is deleted. Belay finds
+    the mark on the target, and the runs go on in the new pods with what they began with. A
+    Workflow of the same name that is made later finds v2 running.""",
+)
+async def engine_orphaned(scene: Scene) -> None:
+    await scene.stable_on("v1", **ROLLING)
+    scene.begins_runs("run-1", "run-2")
+    scene.publish("v2")
+    scene.wants("v2")
+    await scene.phase("Verifying")
+    assert set(scene.runs_of_engine().values()) <= {"paused"}
+    await scene.sweeps()
+    assert scene.machine.world.resumed == []
+    scene.deletes_workflow()
+    await scene.sweeps()
+    assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
+    assert sorted(scene.machine.world.resumed) == ["run-1", "run-2"]
+    assert not scene.closed()
+    scene.workflow("v2", **ROLLING)
+    await scene.rest()
+    await scene.sweeps()
+    assert sorted(scene.machine.world.resumed) == ["run-1", "run-2"]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from belay.api.status import RevisionRef
+from belay.core.engine.marks import Mark
 from belay.core.engine.plan import Settlement
 from belay.core.engine.view import EnginePod, EngineView, Entry
 from belay.core.keys import Key
@@ -12,10 +13,10 @@ from belay.core.workloads import WorkloadView
 
 @dataclass(frozen=True, slots=True)
 class PauseEngine:
-    """Label the targets, then ask all pods to close intake and to pause their runs."""
+    """Mark the targets, then ask all pods to close intake and to pause their runs."""
 
     engine: EngineView
-    unlabelled: tuple[WorkloadView, ...]
+    unmarked: tuple[tuple[WorkloadView, Mark], ...]
     key: Key
 
     @property

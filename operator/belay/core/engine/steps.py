@@ -1,12 +1,16 @@
 """The engine's part of Pausing and Resuming: what to ask of it next."""
 
+from dataclasses import dataclass
+
 from belay.api.instances import AfterRevert, Afterwards
 from belay.api.status import Rollout
 from belay.api.words import Outcome
 from belay.core.engine import plan
 from belay.core.engine.actions import EngineAction, NoteRuns, PauseEngine, ReleaseEngine, SettleRuns
+from belay.core.engine.marks import Mark, read_mark
 from belay.core.engine.names import rollout_of
 from belay.core.engine.view import EngineView
+from belay.core.keys import Key
 from belay.core.observed import Observed
 from belay.core.workloads import WorkloadView
 
@@ -24,9 +28,10 @@ def pausing(seen: Observed, rollout: Rollout) -> EngineAction | None:
     engine = seen.engine
     if engine is None or engine.problem:
         return None
-    unlabelled = [w for w in _targets(seen, engine) if w.uid not in engine.labelled]
-    if unlabelled or engine.to_ask:
-        return PauseEngine(engine, tuple(unlabelled), seen.key)
+    marks = ((w, _mark(seen, rollout, w)) for w in _targets(seen, engine))
+    unmarked = tuple((w, mark) for w, mark in marks if not _is_marked(engine, w, mark))
+    if unmarked or engine.to_ask:
+        return PauseEngine(engine, unmarked, seen.key)
     if engine.record is None and not engine.unheard:
         needed = frozenset({rollout.id, *(h.id for h in seen.status.history), *_inherits(seen)})
         return NoteRuns(engine, _name(rollout), plan.noted(engine), needed, seen.key)
@@ -35,18 +40,35 @@ def pausing(seen: Observed, rollout: Rollout) -> EngineAction | None:
 
 def resuming(seen: Observed, rollout: Rollout) -> EngineAction | None:
     """What brings runs nearer to going on; None where nothing is left to do, or all must wait."""
-    engine = seen.engine
-    if engine is None or engine.problem:
+    if seen.engine is None:
         return None
-    cancelled = _cancelled(seen, rollout)
-    todo = plan.settle(engine, cancelled=cancelled)
+    labelled = tuple(w for w in seen.workloads if w.uid in seen.engine.labelled)
+    runs = Runs(seen.key, _name(rollout), cancelled=_cancelled(seen, rollout))
+    return letting_go(seen.engine, runs, labelled)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Runs of one pause: whose they are, the name of their record, and what becomes of them."""
+
+    key: Key
+    name: str
+    cancelled: bool = False
+
+
+def letting_go(
+    engine: EngineView, runs: Runs, labelled: tuple[WorkloadView, ...]
+) -> EngineAction | None:
+    """The next step on the way out of a pause; None where it is over, or all must wait."""
+    if engine.problem:
+        return None
+    todo = plan.settle(engine, cancelled=runs.cancelled)
     if todo.here or todo.moved or todo.record != (engine.record or {}):
-        return SettleRuns(engine, _name(rollout), todo, cancelled, seen.key)
-    closed = [p for p in engine.heard if engine.owner in p.holders]
-    labelled = [w for w in seen.workloads if w.uid in engine.labelled]
+        return SettleRuns(engine, runs.name, todo, runs.cancelled, runs.key)
+    closed = tuple(p for p in engine.heard if engine.owner in p.holders)
     if not todo.open and (closed or (labelled and not engine.unheard)):
-        done = () if engine.unheard else tuple(labelled)
-        return ReleaseEngine(engine, tuple(closed), done, seen.key)
+        done = () if engine.unheard else labelled
+        return ReleaseEngine(engine, closed, done, runs.key)
     return None
 
 
@@ -82,6 +104,17 @@ def _inherits(seen: Observed) -> list[str]:
 def _targets(seen: Observed, engine: EngineView) -> list[WorkloadView]:
     wanted = engine.how.workload
     return [w for w in seen.workloads if w.found and wanted in (None, w.name)]
+
+
+def _mark(seen: Observed, rollout: Rollout, workload: WorkloadView) -> Mark:
+    former = rollout.backup if rollout.backup != rollout.runs else None
+    return Mark(seen.key.name, _name(rollout), former, workload.container)
+
+
+def _is_marked(engine: EngineView, workload: WorkloadView, mark: Mark) -> bool:
+    annotations = workload.raw["metadata"].get("annotations") or {} if workload.raw else {}
+    told = read_mark(annotations)
+    return workload.uid in engine.labelled and told is not None and told[0] == mark
 
 
 def _name(rollout: Rollout) -> str:

@@ -1,18 +1,12 @@
 """What is asked of an engine, and kept of its runs. Idempotent, each call and each write."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, assert_never
 
-from belay.api.names import (
-    ANNOTATION_ENGINE,
-    LABEL_BACKUP_OF,
-    LABEL_PAUSED_BY,
-    MANAGER_PAUSE,
-)
+from belay.api.names import LABEL_BACKUP_OF, MANAGER_PAUSE
 from belay.api.status import RevisionRef
 from belay.api.words import Reason
 from belay.core.delivery import config_map_name
@@ -67,7 +61,7 @@ async def _acted(turn: Turn, action: EngineAction, engines: Engines, token: str)
         case PauseEngine():
             await _pause(turn, action, engines, token)
         case NoteRuns(engine, name, record, needed, key):
-            await records.write(turn, key, name, record, engine.owner, engine.record_uid)
+            await records.write(turn, key, name, record, engine.record_uid)
             await _forget(turn, key, needed, engines.store)
         case BackUp():
             await _back_up(turn, action, engines, token)
@@ -123,12 +117,10 @@ async def _all(calls: Iterable[Awaitable[object]]) -> None:
 
 
 async def _pause(turn: Turn, action: PauseEngine, engines: Engines, token: str) -> None:
-    """The label comes first: whoever finds it knows that an engine may be paused."""
+    """The mark comes first: whoever finds it knows that an engine may be paused."""
     owner = action.engine.owner
-    told = json.dumps(action.engine.how.to_api(defaults=False), separators=(",", ":"))
-    marks = {"labels": {LABEL_PAUSED_BY: owner}, "annotations": {ANNOTATION_ENGINE: told}}
-    for workload in action.unlabelled:
-        await _label(turn, workload, marks)
+    for workload, mark in action.unmarked:
+        await _label(turn, workload, mark.written(owner, action.engine.how))
     peers = [engines.peer(pod, token) for pod in action.engine.to_ask]
     await _all(peer.pause_all(owner) for peer in peers)
 
@@ -254,9 +246,7 @@ class Settling:
         if not self._action.name:
             return
         action = self._action
-        await records.write(
-            self._turn, action.key, action.name, self._record, action.engine.owner, self._uid
-        )
+        await records.write(self._turn, action.key, action.name, self._record, self._uid)
 
     def _fate(self, run: str, fate: Fate, why: str = "") -> None:
         entry = self._record.get(run) or Entry("")

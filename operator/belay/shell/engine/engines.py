@@ -2,16 +2,22 @@
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import aiohttp
 
+from belay import __version__
 from belay.api.instances import Engine
 from belay.core.engine.view import EnginePod
+from belay.shell.backups.directory import DirectoryStore
+from belay.shell.backups.secrets import SecretStore
 from belay.shell.backups.store import Store
 from belay.shell.checks.credentials import Credentials, Problem
 from belay.shell.checks.egress import Guard
-from belay.shell.engine.client import Peer
+from belay.shell.checks.http_check import open_session
+from belay.shell.cluster import Cluster
+from belay.shell.engine.client import MOST_OF_ENVELOPE, Peer
 
 AT_ONCE: Final = 16
 """Calls to the pods of one Workflow that are under way together."""
@@ -37,6 +43,13 @@ class Engines:
 
     async def close(self) -> None:
         await self.session.close()
+
+
+def open_engines(cluster: Cluster, guard: Guard, backups: Path | None) -> Engines:
+    """With backups in this folder, or else in Secrets. Needs a running event loop."""
+    store = DirectoryStore(backups) if backups is not None else SecretStore(cluster)
+    session = open_session(__version__, name="belay-engine", most=MOST_OF_ENVELOPE)
+    return Engines(session, guard, Credentials(cluster), store)
 
 
 def slots() -> asyncio.Semaphore:

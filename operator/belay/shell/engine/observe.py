@@ -1,14 +1,12 @@
 """Reading an engine: each pod by itself, and what is kept of its runs outside."""
 
 import asyncio
-import json
+from collections.abc import Iterable
 from dataclasses import replace
 
-from pydantic import ValidationError
-
 from belay.api.instances import Engine
-from belay.api.names import ANNOTATION_ENGINE, LABEL_PAUSED_BY
-from belay.api.status import Rollout
+from belay.api.names import LABEL_PAUSED_BY
+from belay.core.engine.marks import Mark, read_mark
 from belay.core.engine.view import Ask, EnginePod, EngineView, Run
 from belay.core.observed import Observed
 from belay.core.pods import Pod
@@ -29,12 +27,24 @@ async def find(turn: Turn, seen: Observed, ask: Ask, engines: Engines) -> Engine
     engine = EngineView(seen.uid, how, labelled=_labelled(seen))
     rollout = seen.status.rollout
     if ask is Ask.RUNS and rollout is not None and rollout.runs is not None:
-        engine = await _kept(turn, engine, rollout, rollout.runs, engines)
-    token = await engines.token(turn.key.namespace, how)
+        former = rollout.backup if rollout.backup != rollout.runs else None
+        engine = await kept(turn, engine, Mark(turn.key.name, rollout.runs, former), engines)
+    return await heard(turn, engine, ask, _targets(seen, how), engines)
+
+
+async def heard(
+    turn: Turn,
+    engine: EngineView,
+    ask: Ask,
+    targets: Iterable[WorkloadView],
+    engines: Engines,
+) -> EngineView:
+    """With what the pods of these targets tell."""
+    token = await engines.token(turn.key.namespace, engine.how)
     if isinstance(token, Problem):
         return replace(engine, problem=engine.problem or token.text)
     limit = slots()
-    pods = [_pod(p, how) for w in _targets(seen, how) for p in w.living if p.address]
+    pods = [_pod(p, engine.how) for w in targets for p in w.living if p.address]
     asked = await asyncio.gather(*(_asked(engines.peer(p, token), ask, limit) for p in pods))
     return replace(engine, pods=tuple(p for p in asked if p is not None))
 
@@ -46,12 +56,9 @@ def _how(seen: Observed) -> Engine | None:
         return wanted.engine
     for workload in seen.workloads:
         metadata = workload.raw["metadata"] if workload.raw else {}
-        told = (metadata.get("annotations") or {}).get(ANNOTATION_ENGINE)
+        told = read_mark(metadata.get("annotations") or {})
         if told is not None and workload.uid in _labelled(seen):
-            try:
-                return Engine.model_validate(json.loads(told))
-            except (ValidationError, ValueError):
-                continue
+            return told[1]
     return None
 
 
@@ -102,18 +109,16 @@ async def _asked(peer: Peer, ask: Ask, limit: asyncio.Semaphore) -> EnginePod | 
     )
 
 
-async def _kept(
-    turn: Turn, engine: EngineView, rollout: Rollout, name: str, engines: Engines
-) -> EngineView:
-    former = rollout.backup if rollout.backup not in (None, name) else None
+async def kept(turn: Turn, engine: EngineView, mark: Mark, engines: Engines) -> EngineView:
+    """With the record and the backups of this pause."""
     try:
-        record, uid = await records.read(turn, name)
+        record, uid = await records.read(turn, mark.runs)
         engine = replace(engine, record=record, record_uid=uid)
         if record:
-            engine = replace(engine, backup=await look(engines.store, turn.key, name))
-        if former is not None:
-            earlier, _ = await records.read(turn, former)
-            before = await look(engines.store, turn.key, former)
+            engine = replace(engine, backup=await look(engines.store, turn.key, mark.runs))
+        if mark.former is not None:
+            earlier, _ = await records.read(turn, mark.former)
+            before = await look(engines.store, turn.key, mark.former)
             engine = replace(engine, former=before, former_record=earlier or {})
     except (StoreError, records.BadRecord) as error:
         return replace(engine, problem=str(error))

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from belay.api.names import LABEL_BACKUP, LABEL_BACKUP_OF, MANAGER_PAUSE
-from belay.core.delivery import owned_by_workflow
 from belay.core.engine.view import Entry, Fate, Record
 from belay.core.keys import Key
 from belay.shell.cluster import Object
@@ -35,22 +34,22 @@ async def read(turn: Turn, name: str) -> tuple[Record | None, str | None]:
 
 
 async def write(
-    turn: Turn, key: Key, name: str, record: Mapping[str, Entry], owner: str, uid: str | None
+    turn: Turn, key: Key, name: str, record: Mapping[str, Entry], uid: str | None
 ) -> None:
     """The whole record. Raises `ApiError`."""
     answer = await turn.cluster.apply(
-        CONFIG_MAPS, _body(key, name, record, owner, uid), manager=MANAGER_PAUSE, force=True
+        CONFIG_MAPS, _body(key, name, record, uid), manager=MANAGER_PAUSE, force=True
     )
     turn.put(CONFIG_MAPS, answer)
 
 
-def _body(key: Key, name: str, record: Mapping[str, Entry], owner: str, uid: str | None) -> Object:
+def _body(key: Key, name: str, record: Mapping[str, Entry], uid: str | None) -> Object:
+    """It has no owner: as the backup, it outlives a Workflow that is deleted in mid-rollout."""
     plain = {run: {k: v for k, v in asdict(one).items() if v} for run, one in record.items()}
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": key.namespace,
         "labels": {LABEL_BACKUP_OF: key.name, LABEL_BACKUP: name},
-        "ownerReferences": [owned_by_workflow(key.name, owner)],
     }
     if uid is not None:
         metadata["uid"] = uid
