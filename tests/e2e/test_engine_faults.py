@@ -84,7 +84,9 @@ async def test_runs_go_on_when_their_workflow_is_deleted_while_the_operator_is_d
 async def replaced(some: Letters, before: set[str]) -> None:
     """Wait until none of these pods is there any more."""
     async with asyncio.timeout(SECONDS):
-        while {p["metadata"]["uid"] for p in await some.bench.find(PODS, "app=letters")} & before:
+        while {  # noqa: ASYNC110
+            p["metadata"]["uid"] for p in await some.bench.find(PODS, "app=letters")
+        } & before:
             await asyncio.sleep(0.2)
 
 

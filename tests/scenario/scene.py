@@ -232,6 +232,15 @@ class Scene:
                 process.runs[run] = still
         self.tale.tell("engine", f"{run} stands still")
 
+    def goes_deaf(self) -> Process:
+        """The newest pod's engine answers nothing from now on."""
+        pods = (p["metadata"] for p in self.server.list(PODS, NAMESPACE))
+        pod = max(pods, key=lambda p: str(p["name"]))
+        self.tale.tell("engine", f"{pod['name']} does not answer any more")
+        process = self.machine.world.processes.setdefault(pod["uid"], Process(pod["name"]))
+        process.dumb = True
+        return process
+
     def deletes_workflow(self, who: str = "user") -> None:
         self.tale.tell(who, f"deletes Workflow {self.name}")
         self.server.delete(WORKFLOWS, NAMESPACE, self.name)

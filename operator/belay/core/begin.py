@@ -55,7 +55,7 @@ def begin(
         ],
         paused=_still_paused(status),
         runs=before.runs if (before := status.rollout) and _still_paused(status) else None,
-        backup=before.backup if before and _still_paused(status) else None,
+        backup=before.backup if before and (_still_paused(status) or _left(before)) else None,
         instances=_instances(seen),
         baseline=list(seen.dry_run.baseline) if seen.dry_run and not strays else [],
         reason=Reason.DRIFTED if why else None,
@@ -92,6 +92,11 @@ def _still_paused(status: WorkflowStatus) -> bool:
     """Whether instances are paused for the rollout that this one takes the place of."""
     before = status.rollout
     return before is not None and before.outcome is None and before.paused
+
+
+def _left(before: Rollout) -> bool:
+    """Whether runs may be left that nothing but its backup has."""
+    return before.instances is not None and before.instances.not_resumed > 0
 
 
 def _instances(seen: Observed) -> InstanceCounts | None:

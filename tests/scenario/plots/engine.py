@@ -159,3 +159,47 @@ async def engine_orphaned(scene: Scene) -> None:
     await scene.rest()
     await scene.sweeps()
     assert sorted(scene.machine.world.resumed) == ["run-1", "run-2"]
+
+
+@story(
+    "A pod answers too late for its runs",
+    """One of the new pods does not answer until the deadline of Resuming is over. The rollout ends
+    and says that two runs are left; Belay goes on looking, and they go on as soon as they can.""",
+)
+async def engine_resumed_later(scene: Scene) -> None:
+    await scene.stable_on("v1", deadlines={"resume": "10s"}, **ROLLING)
+    scene.begins_runs("run-1", "run-2")
+    scene.publish("v2")
+    scene.wants("v2")
+    await scene.phase("Verifying")
+    deaf = scene.goes_deaf()
+    await scene.rest()
+    assert scene.seen()["status"]["rollout"]["instances"]["notResumed"] == 2
+    await scene.sweeps()
+    assert scene.machine.world.resumed == []
+    deaf.dumb = False
+    await scene.sweeps()
+    assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
+    assert sorted(scene.machine.world.resumed) == ["run-1", "run-2"]
+    assert not scene.closed()
+
+
+@story(
+    "A newer wish for runs that are left",
+    """Two runs of v1 could not be resumed when v2 was through its gate, as a pod did not answer.
+    It answers again, and v3 is wished for: its backup takes over what is left, and they go on.""",
+)
+async def engine_left_and_superseded(scene: Scene) -> None:
+    await scene.stable_on("v1", deadlines={"resume": "10s"}, **ROLLING)
+    scene.begins_runs("run-1", "run-2")
+    scene.publish("v2")
+    scene.publish("v3")
+    scene.wants("v2")
+    await scene.phase("Verifying")
+    deaf = scene.goes_deaf()
+    await scene.rest()
+    deaf.dumb = False
+    scene.wants("v3")
+    await scene.rest()
+    assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
+    assert sorted(scene.machine.world.resumed) == ["run-1", "run-2"]

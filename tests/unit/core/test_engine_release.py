@@ -72,7 +72,7 @@ def test_each_step_out_of_a_pause(seen: EngineView, step: type | None) -> None:
 
 def test_the_mark_stays_while_a_pod_is_not_heard() -> None:
     """The other pods take runs again meanwhile."""
-    seen = engine(pod("a", **CLOSED), pod("b", problem="no answer"), r=GONE_ON)
+    seen = engine(pod("a", **CLOSED), pod("b", problem="no answer"), kept="r", r=FOUND)
     step = letting_go(seen, RUNS, (TARGET,))
     assert isinstance(step, ReleaseEngine)
     assert ([p.name for p in step.closed], step.labelled) == (["a"], ())

@@ -94,5 +94,8 @@ def noted(engine: EngineView) -> dict[str, Entry]:
         for run, (pod, one) in engine.runs.items()
         if not one.state.is_over
     }
-    carried = {run: Entry(kept.content_digest) for run, kept in engine.carried.items()}
+    carried = {
+        run: engine.former_record.get(run, Entry(kept.content_digest))
+        for run, kept in engine.carried.items()
+    }
     return dict(sorted({**carried, **found}.items()))

@@ -66,8 +66,8 @@ def letting_go(
     if todo.here or todo.moved or todo.record != (engine.record or {}):
         return SettleRuns(engine, runs.name, todo, runs.cancelled, runs.key)
     closed = tuple(p for p in engine.heard if engine.owner in p.holders)
-    if not todo.open and (closed or (labelled and not engine.unheard)):
-        done = () if engine.unheard else labelled
+    done = () if engine.unheard or todo.open else labelled
+    if closed or done:
         return ReleaseEngine(engine, closed, done, runs.key)
     return None
 

@@ -216,7 +216,7 @@ class EngineView:
         return {
             run: kept
             for run, kept in self.former.runs.items()
-            if run not in self.runs and self.former_record.get(run, fresh).fate is Fate.FOUND
+            if run not in self.runs and self.former_record.get(run, fresh).fate.is_open
         }
 
     def _is_open(self, pod: EnginePod) -> bool:
