@@ -167,8 +167,14 @@ class Letters:
         except TimeoutError:
             left = [r for r in mine.values() if r["status"] not in OVER]
             nowhere = wanted - mine.keys()
-            raise AssertionError(f"not over: {left[:3]}; nowhere: {sorted(nowhere)}") from None
+            told = f"not over: {left[:3]}; nowhere: {sorted(nowhere)}; {await self._restarts()}"
+            raise AssertionError(told) from None
         return {run: await self._result(told) for run, told in mine.items()}
+
+    async def _restarts(self) -> str:
+        """What became of containers, for people."""
+        states = [s for p in await self.pods() for s in p["status"].get("containerStatuses") or []]
+        return "; ".join(f"{s['restartCount']} restarts, last {s['lastState']}" for s in states)
 
     async def _result(self, run: Object) -> Object:
         url = f"http://{run['at']}:8080/v1/workflows/run/{run['id']}"

@@ -120,7 +120,7 @@ async def test_release_lets_go_of_everything_and_prints_each(
         await api.create(resource, namespace, body_of(resource, name))
         await pause(api, kind_named(kinds, resource), namespace)
     await api.create(JOBS, namespace, body_of(JOBS, "theirs", suspend=True))
-    search = await orphans.marked(api, kinds, (namespace,))
+    search = await orphans.marked(api, orphans.Kinds(kinds), (namespace,))
     assert [m.metadata["name"] for m in await orphans.orphans(api, search.found)] == [
         "run",
         "nightly",
