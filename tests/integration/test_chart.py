@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.harness import binaries, charts, go_tools
+from tests.harness import binaries, charts
 from tests.harness.cluster import Cluster
+from tests.harness.score import score
 from tests.harness.setup import ROOT, SetupError, run
 
 from belay.api.instance_kinds import Finished, InstanceKind, Write
@@ -82,18 +83,6 @@ MATRIX: dict[str, Object] = {
         "replicas": 1,
     },
 }
-SCORED = (
-    "--ignore-container-cpu-limit",  # a limit throttles the way back
-    *(
-        f"--ignore-test={test}"
-        for test in (
-            "container-image-pull-policy",  # a pull at each start would need the registry then
-            "container-ephemeral-storage-request-and-limit",  # nothing is written but the log
-            "deployment-has-host-podantiaffinity",  # topologySpreadConstraints do it
-            "container-image-tag",
-        )
-    ),
-)
 
 
 @pytest.mark.parametrize("name", MATRIX)
@@ -140,18 +129,6 @@ def test_the_base_has_no_finding() -> None:
     kubectl = binaries.find(("kubectl",)) / "kubectl"
     built = run([kubectl, "kustomize", ROOT / "deploy/base"])
     assert not score(list(yaml.load_all(built, yaml.CSafeLoader)))
-
-
-def score(objects: list[Object]) -> str:
-    """The findings of kube-score. What hooks start serves nobody and lives for seconds."""
-    lasting = [each for each in objects if not charts.is_hook(each)]
-    scored = [each for each in lasting if each["kind"] != "CustomResourceDefinition"]
-    command = [go_tools.program(go_tools.KUBE_SCORE), "score", "--output-format=ci", *SCORED, "-"]
-    try:
-        run(command, stdin=yaml.dump_all(scored, Dumper=yaml.CSafeDumper))
-    except SetupError as error:
-        return str(error)
-    return ""
 
 
 @pytest.mark.parametrize(

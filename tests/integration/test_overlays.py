@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.harness.cluster import Cluster
+from tests.harness.score import score
 from tests.harness.setup import ROOT
 from tests.samples import TRIAGE
 
@@ -68,6 +69,11 @@ def test_the_targets_keep_their_consent(overlays: dict[str, Objects]) -> None:
             for each in of_kind(objects, "Deployment")
         }
         assert consents["triage"]["belay.dev/workflow"] == "triage"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_overlay_has_no_finding(overlays: dict[str, Objects], name: str) -> None:
+    assert not score(overlays[name])
 
 
 @pytest.mark.usefixtures("crds")
