@@ -39,7 +39,7 @@ def _status() -> None:
 
 def _image() -> None:
     local = local_cluster()
-    for image in (images.belay(), images.runner(), place.sample()):
+    for image in (images.belay(), images.runner(), place.stub()):
         megabytes = image.archive.stat().st_size / 1e6
         print(f"{image.name} in {image.archive} ({megabytes:.0f} MB)")
         if local.lives_on():

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.harness.cluster import Cluster, Kind
-from tests.harness.demo import figures, place, story
+from tests.harness.demo import figures, place, setting, story
 from tests.harness.demo.install import Installation
 from tests.harness.demo.screen import Screen
 from tests.harness.demo.stage import Stage, StoryError
@@ -73,15 +73,15 @@ def _set_up(cluster: Cluster, *, keep: bool) -> Iterator[tuple[Stage, Path]]:
     else:
         operator = Installation(cluster)
     folder = Path(tempfile.mkdtemp(prefix="belay-demo-"))
-    client: Client | None = None
+    stage: Stage | None = None
     try:
         stage = _stage(cluster, operator)
-        client = stage.client
         yield stage, folder
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # tidying is not to be broken off
-        if client is not None:
-            client.stop()
+        if stage is not None:
+            stage.client.stop()
+            stage.runs.stop()
         _keep_log(operator)
         if not keep:
             shutil.rmtree(folder)
@@ -99,34 +99,19 @@ def _stage(cluster: Cluster, operator: Installation) -> Stage:
     screen.say(f"cluster       Kubernetes {nodes[0]}, {len(nodes)} node{'s' * (len(nodes) != 1)}")
     began = time.monotonic()
     operator.apply()
-    _sample(cluster)
-    stage = Stage(screen, cluster, operator, _NAMESPACE, Client(_address(cluster)))
+    runs = setting.put_up(cluster, operator, _NAMESPACE)
+    stage = Stage(screen, cluster, operator, _NAMESPACE, Client(runs.host, runs), runs)
     story.publish(stage)
     screen.say()
     with screen.moving(lambda: f"pods are starting, {time.monotonic() - began:.0f} s"):
         operator.wait()
-        for name in ("classifier", "triage"):
-            what = ("rollout", "status", f"deployment/{name}", "--timeout=60s")
-            cluster.kubectl("-n", _NAMESPACE, *what)
+        what = ("rollout", "status", "deployment/classifier", "--timeout=60s")
+        cluster.kubectl("-n", _NAMESPACE, *what)
     screen.say(
         f"belay         runs as a pod in {operator.home}, as its own ServiceAccount; "
         f"the sample runs in {_NAMESPACE} ({time.monotonic() - began:.1f} s)"
     )
     return stage
-
-
-def _sample(cluster: Cluster) -> None:
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    meta = {"name": _NAMESPACE, "labels": labels}
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
-    files = [f"--filename={story.SAMPLE / name}.yaml" for name in ("classifier", "service")]
-    cluster.kubectl("-n", _NAMESPACE, "apply", *files)
-    cluster.kubectl("-n", _NAMESPACE, "apply", "--filename", str(story.SAMPLE / "deployment.yaml"))
-
-
-def _address(cluster: Cluster) -> str:
-    service = cluster.get("-n", _NAMESPACE, "service", "triage")
-    return str(service["spec"]["clusterIP"])
 
 
 def _require_room(cluster: Cluster) -> None:

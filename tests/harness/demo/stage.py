@@ -14,6 +14,7 @@ from typing import Any
 from tests.harness import kube
 from tests.harness.cluster import Cluster
 from tests.harness.demo.install import Installation
+from tests.harness.demo.runs import Runs
 from tests.harness.demo.screen import Screen
 from tests.harness.demo.timeline import Object, Timeline
 from tests.harness.demo.traffic import Client, Tally
@@ -44,6 +45,8 @@ class Rolled:
     writes: Counter[str] | None
     """The operator's writes by verb and resource; None without an audit log."""
     adopted: bool
+    instances: Object
+    """How many runs were paused, resumed and lost."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,7 @@ class Stage:
     operator: Installation
     namespace: str
     client: Client
+    runs: Runs
     _told: set[str] = field(default_factory=set)
 
     def typed(self, line: str) -> str:
@@ -77,6 +81,12 @@ class Stage:
         """The Workflow as it is."""
         found: Object = self.cluster.get("-n", self.namespace, "workflows.belay.dev", "triage")
         return found
+
+    def content(self, revision: str) -> str:
+        """Digest of what a revision delivers."""
+        name = f"triage-{revision}"
+        found = self.cluster.get("-n", self.namespace, "workflowrevisions.belay.dev", name)
+        return str(found["spec"]["contentDigest"])
 
     def pods(self) -> set[str]:
         """UIDs of the application's pods that are not ending."""
@@ -118,7 +128,7 @@ class Stage:
             self.patch(change)
         else:
             self.typed(change)
-        with self.screen.moving(lambda: f"{line.now()}; {self.client.since(asked)}"):
+        with self.screen.moving(lambda: f"{line.now()}; {self._meanwhile(asked)}"):
             what = "workflows.belay.dev/triage"
             found = kube.wait(self.cluster, self.namespace, what, line.see, _SECONDS)
         ready = next(c for c in found["status"]["conditions"] if c["type"] == "Ready")
@@ -138,7 +148,11 @@ class Stage:
             requests=requests,
             writes=self.writes(begin),
             adopted=line.adopted,
+            instances=line.record.get("instances") or {},
         )
+
+    def _meanwhile(self, mark: int) -> str:
+        return f"{self.client.since(mark)}; {self.runs.in_flight} long runs in flight"
 
     def writes(self, since: int) -> Counter[str] | None:
         """The operator's writes in the namespace after a mark of the audit log."""

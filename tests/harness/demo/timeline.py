@@ -12,8 +12,11 @@ Object = dict[str, Any]
 
 _WORDS: dict[str, str] = {
     Phase.PREVIEWING: "tried aside",
+    Phase.PAUSING: "paused",
+    Phase.BACKING_UP: "backed up",
     Phase.DELIVERING: "delivered",
     Phase.VERIFYING: "gate",
+    Phase.RESUMING: "resumed",
     Phase.OBSERVING: "observed",
     Phase.REVERTING: "put back",
 }
@@ -39,6 +42,8 @@ class Timeline:
     """The rollout as it was seen last."""
     adopted: bool = False
     """The wish was fulfilled without a rollout."""
+    failed_at: str = ""
+    """When live pods were found wrong: from then on it goes back."""
 
     def see(self, workflow: Object) -> bool:
         """Tell what is new; whether the wish is answered for good."""
@@ -72,25 +77,25 @@ class Timeline:
     @property
     def put_back(self) -> float | None:
         """Seconds that a revert took, from its decision to its end; None without one."""
-        if self.adopted or self.record.get("phase") != Phase.REVERTING:
+        if self.adopted or not self.failed_at:
             return None
-        took = when(self.record["endedAt"]) - when(self.record["phaseStartedAt"])
-        return took.total_seconds()
+        return (when(self.record["endedAt"]) - when(self.failed_at)).total_seconds()
 
     def _since(self, moment: datetime) -> float:
         return (moment - self.patched).total_seconds()
 
     def _passed(self, old: Object, new: Object) -> None:
         """One phase is over, and the next one has begun."""
-        mark = "Active" if new["phase"] == Phase.OBSERVING else ""
-        detail = _detail(old)
-        if new["phase"] == Phase.REVERTING:
-            mark, detail = new.get("reason", ""), _why(new)
+        mark = "Active" if "activatedAt" in new and "activatedAt" not in old else ""
+        detail = _detail(old, new)
+        if "reason" in new and not self.failed_at and old.get("delivered"):
+            self.failed_at = new["phaseStartedAt"]
+            mark, detail = new["reason"], _why(new)
         self._row(old, when(new["phaseStartedAt"]), detail, mark)
 
     def _ended(self, record: Object) -> None:
-        good = record["outcome"] == Outcome.PROMOTED or record["phase"] == Phase.REVERTING
-        detail = _detail(record) if good else _why(record)
+        good = record["outcome"] == Outcome.PROMOTED or bool(self.failed_at)
+        detail = _detail(record, record) if good else _why(record)
         self._row(record, when(record["endedAt"]), detail, record["outcome"])
 
     def _row(self, record: Object, ended: datetime, detail: str, mark: str) -> None:
@@ -108,18 +113,28 @@ def _why(record: Object) -> str:
     return f"{one['check']}: got {one['got']}, {one['fails']} of {one['tries']} times"
 
 
-def _detail(record: Object) -> str:
+def _detail(old: Object, new: Object) -> str:
     """What a phase that went well has shown."""
-    targets = record.get("targets") or []
-    workloads = ", ".join(f"{each['kind']} {each['name']}" for each in targets)
-    match record["phase"]:
+    workloads = ", ".join(f"{each['kind']} {each['name']}" for each in old.get("targets") or [])
+    count = new.get("instances") or {}
+    match old["phase"]:
         case Phase.PREVIEWING:
             return "a preview pod passed the checks"
+        case Phase.PAUSING:
+            return _runs(count, "paused", "stand still, each at the end of a node")
+        case Phase.BACKING_UP:
+            return "what they have done is stored, read back and compared"
         case Phase.DELIVERING:
-            return f"{workloads} carries {record['to']['revision']}"
+            return f"{workloads} carries {old['to']['revision']}"
         case Phase.VERIFYING:
             return "all its pods passed the checks"
         case Phase.REVERTING:
-            return f"{workloads} carries {record['from']} again"
+            return f"{workloads} carries {old['from']} again"
+        case Phase.RESUMING:
+            return _runs(count, "resumed", "go on, on what they began with")
         case _:
-            return str(record.get("message", ""))
+            return str(new.get("message", ""))
+
+
+def _runs(count: Object, word: str, what: str) -> str:
+    return f"{count[word]} runs {what}" if count.get(word) else "no run was in flight"

@@ -1,29 +1,32 @@
-"""A user of the application: asks through the Service all the time, and counts what goes wrong."""
+"""Users of the application: they ask through the Service all the time, and count failures."""
 
-import http.client
-import json
 import threading
 import time
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.harness.demo import service
+from tests.harness.demo.runs import Runs
 from tests.harness.setup import SetupError
 
-_TICKET = json.dumps({"inputs": {"ticket": "I was charged twice for one invoice"}})
-_PERIOD = 0.04
+TICKET = "I was charged twice for one invoice"
+_USERS, _PERIOD = 3, 0.3
+_END_SECONDS = 2
+"""A request that hangs is not waited for when the demo ends."""
 _REACHABLE_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One request: when it was over, and what came (`200`, `500: why`, or an error's name)."""
+    """One request: what came (`succeeded`, or why not), and how long that took."""
 
-    at: float
     came: str
+    seconds: float
 
     @property
     def good(self) -> bool:
-        return self.came == "200"
+        return self.came == "succeeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +41,28 @@ class Tally:
 
     @property
     def failed(self) -> Counter[str]:
-        """What came instead of 200, and how often."""
+        """What came instead of an answer, and how often."""
         return Counter(each.came for each in self.answers if not each.good)
 
-    @property
-    def last_failed(self) -> float | None:
-        """When the last request failed; None where none did."""
-        return max((each.at for each in self.answers if not each.good), default=None)
-
     def __str__(self) -> str:
-        count = self.failed.total()
-        return f"{self.total} requests, {count} failed"
+        slowest = max((each.seconds for each in self.answers), default=0.0)
+        return (
+            f"{self.total} requests, {self.failed.total()} failed, the slowest took {slowest:.1f} s"
+        )
 
 
 @dataclass(slots=True)
 class Client:
-    """Asks from a thread, on a new connection each time, as most users of a Service do."""
+    """Asks from a few threads, on a new connection each time, as most users of a Service do.
+
+    Told `draining`, it asks again until intake is open.
+    """
 
     host: str
+    runs: Runs
     _answers: list[Answer] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin; the application has to answer well at least once first."""
@@ -70,14 +74,16 @@ class Client:
                     "The demo counts requests through its cluster IP: run it on a node"
                 )
             time.sleep(_PERIOD)
-        self._thread = threading.Thread(target=self._run, name="client", daemon=True)
-        self._thread.start()
+        for _ in range(_USERS):
+            thread = threading.Thread(target=self._run, name="user", daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def stop(self) -> None:
         """Ask no more."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        for thread in self._threads:
+            thread.join(_END_SECONDS)
 
     def mark(self) -> int:
         """The place in the record where it ends now, for `since`."""
@@ -89,18 +95,21 @@ class Client:
 
     def _run(self) -> None:
         while not self._stop.wait(_PERIOD):
-            self._answers.append(self._ask())
+            try:
+                self._answers.append(self._ask())
+            except service.Stopped:
+                return
 
     def _ask(self) -> Answer:
-        connection = http.client.HTTPConnection(self.host, 80, timeout=5)
-        try:
-            headers = {"Content-Type": "application/json"}
-            connection.request("POST", "/run", _TICKET, headers)
-            answer = connection.getresponse()
-            body = json.loads(answer.read())
-            came = str(answer.status) + (f": {body['error']}" if "error" in body else "")
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            came = type(error).__name__
-        finally:
-            connection.close()
-        return Answer(time.time(), came)
+        began = time.monotonic()
+        came = self._answer(str(uuid.uuid4()))
+        return Answer(came, time.monotonic() - began)
+
+    def _answer(self, run: str) -> str:
+        reply = service.begin(self.host, run, TICKET, "blocking", self._stop)
+        if reply.run is None:
+            return reply.error
+        if reply.run["status"] != "paused":
+            return service.spoken(reply.run)
+        moved = self.runs.follow(run, TICKET, self._stop)
+        return moved.came if moved else "lost"
