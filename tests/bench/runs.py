@@ -43,6 +43,10 @@ class Change:
     """Bytes of each, in the last backup."""
     stored: int = 0
     """Bytes of that backup as it is stored."""
+    over: float = 0.0
+    """Seconds from the patch until all runs were over."""
+    containers: str = ""
+    """What became of them."""
 
 
 async def measure(
@@ -77,6 +81,8 @@ async def _change(some: Letters, update: str, runs: int, revision: str, outcome:
     if runs and (name := status["rollout"].get("backup")):
         await _sizes(some, name, found)
     ended = await some.ended(started)
+    found.over = time.monotonic() - began
+    found.containers = await some.restarts()
     assert {one["status"] for one in ended.values()} <= {"succeeded"}, ended
     return found
 
@@ -124,7 +130,7 @@ def _print(changes: list[Change]) -> None:
         print(f"{one.update:8}{one.runs:3} runs  {one.outcome:9}{one.seconds:6.1f}   {spent}")
         if one.runs:
             counted = ", ".join(f"{value} {name}" for name, value in one.counts.items())
-            print(f"{'':28}{counted}")
+            print(f"{'':28}{counted}; all over after {one.over:.1f} s; {one.containers}")
         if one.envelopes:
             middle, most = statistics.median(one.envelopes), max(one.envelopes)
             print(

@@ -167,14 +167,19 @@ class Letters:
         except TimeoutError:
             left = [r for r in mine.values() if r["status"] not in OVER]
             nowhere = wanted - mine.keys()
-            told = f"not over: {left[:3]}; nowhere: {sorted(nowhere)}; {await self._restarts()}"
+            told = f"not over: {left[:3]}; nowhere: {sorted(nowhere)}; {await self.restarts()}"
             raise AssertionError(told) from None
         return {run: await self._result(told) for run, told in mine.items()}
 
-    async def _restarts(self) -> str:
+    async def restarts(self) -> str:
         """What became of containers, for people."""
         states = [s for p in await self.pods() for s in p["status"].get("containerStatuses") or []]
-        return "; ".join(f"{s['restartCount']} restarts, last {s['lastState']}" for s in states)
+        ended = [
+            s["lastState"].get("terminated", {}).get("reason", "?")
+            for s in states
+            if s["restartCount"]
+        ]
+        return f"{len(ended)} of {len(states)} containers restarted {ended}"
 
     async def _result(self, run: Object) -> Object:
         url = f"http://{run['at']}:8080/v1/workflows/run/{run['id']}"

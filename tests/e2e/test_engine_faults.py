@@ -55,11 +55,15 @@ async def test_runs_go_on_when_their_workflow_is_deleted_while_the_operator_is_d
     some = await letters(bench)
     runs = await some.start(RUNS)
     before = {p["metadata"]["uid"] for p in await some.pods()}
+    template = (await bench.get(DEPLOYMENTS, "letters"))["metadata"]["generation"]
     await some.flow.wish("v2")
-    await some.flow.at(phase)
+    found = await some.flow.at(phase)
+    await bench.until(CONFIG_MAPS, found["status"]["rollout"]["runs"], bool)
+    if phase == "Delivering":
+        await bench.until(DEPLOYMENTS, "letters", lambda d: d["metadata"]["generation"] > template)
+    bench.operator.kill()
     if phase == "Delivering":
         await replaced(some, before)
-    bench.operator.kill()
     await bench.delete(WORKFLOWS, some.flow.name)
     await gone(bench, WORKFLOWS, some.flow.name)
     if who == "belay release":

@@ -43,15 +43,24 @@ class Sweeper:
         """Until cancelled."""
         engines = open_engines(self._cluster, self._guard, self._config.backups)
         try:
+            woken = False
             while True:
                 if self._due:
                     await self._look(engines)
-                period = self._config.resync.period * random.uniform(0.9, 1.1)  # noqa: S311
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), period)
-                self._woken.clear()
+                    # A turn that was under way when its Workflow went may pause something yet.
+                    self._due = self._due or woken
+                woken = await self._sleep()
         finally:
             await engines.close()
+
+    async def _sleep(self) -> bool:
+        """Until the next look is due; whether it was cut short."""
+        period = self._config.resync.period * random.uniform(0.9, 1.1)  # noqa: S311
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), period)
+        woken = self._woken.is_set()
+        self._woken.clear()
+        return woken
 
     async def _look(self, engines: Engines) -> None:
         self._due = False
