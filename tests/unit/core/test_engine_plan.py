@@ -141,3 +141,13 @@ def test_each_pause_has_a_name_of_its_own() -> None:
     assert (first, second, after) == ("wf-1-runs-12-1-1", "wf-1-runs-12-1-2", first)
     assert rollout_of("wf-1", second) == "12-1"
     assert rollout_of("wf", "wf-runs-x") is None
+
+
+def test_a_claim_of_the_pause_before_is_taken_over() -> None:
+    """Its pod may have been told: so nobody else is, and where the pod is gone the run is lost."""
+    former = BackupView("b", {"r": Kept(DIGEST, DIGEST), "s": Kept(DIGEST, DIGEST)})
+    earlier = {"r": CLAIMED, "s": Entry(DIGEST, Fate.RESUMED)}
+    seen = replace(engine(pod("b")), record=None, former=former, former_record=earlier)
+    record = noted(seen)
+    assert record == {"r": CLAIMED}
+    assert settle(replace(seen, record=record), cancelled=False).record["r"].fate is Fate.LOST
