@@ -46,9 +46,11 @@ class Sweeper:
             woken = False
             while True:
                 if self._due:
-                    await self._look(engines)
+                    self._due = False
+                    left = await self._look(engines)
                     # A turn that was under way when its Workflow went may pause something yet.
-                    self._due = self._due or woken
+                    if left or woken:
+                        self._due = True
                 woken = await self._sleep()
         finally:
             await engines.close()
@@ -62,17 +64,15 @@ class Sweeper:
         self._woken.clear()
         return woken
 
-    async def _look(self, engines: Engines) -> None:
-        self._due = False
+    async def _look(self, engines: Engines) -> bool:
+        """Whether to look again."""
         try:
             found = await orphans.marked(self._cluster, self._kinds, self._config.scopes)
             free = await orphans.orphans(self._cluster, found.found)
             released = await orphans.release(self._cluster, engines, free)
         except ApiError as error:
-            self._due = True
             self._complain(f"what is paused cannot be looked for: {error}")
-            return
-        self._due = bool(found.found)
+            return True
         for told in released.done[:10]:
             log.warning("let go, as no rollout holds it any more: %s", told)
         if len(released.done) > 10:
@@ -81,3 +81,4 @@ class Sweeper:
             self._complain(told)
         for problem in found.problems[:3]:
             self._complain(f"what is paused cannot be looked for: {problem}")
+        return bool(found.found)
