@@ -13,15 +13,19 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.harness import argo_rollouts, argocd, images, kube
+from tests.harness import argo_rollouts, argocd, images, instance_crds, kube
 from tests.harness import cluster as clusters
 from tests.harness.cluster import Cluster, Kind
 from tests.harness.setup import SetupError, locked, say
+
+from belay.shell.resources import Resource
 
 EXAMPLES, FULL_EXAMPLES = 40, 200
 """Of each property, where the property does not say how many."""
 _SEED = pytest.StashKey[int]()
 Once = Callable[[str, Callable[[Path], object]], Path]
+InstallKinds = Callable[..., None]
+"""Called with kinds of running instances."""
 _SHARED = pytest.StashKey["SharedCluster"]()
 _BUILT: dict[str, Callable[[], object]] = {
     "argo_controller": argo_rollouts.controller,
@@ -236,6 +240,24 @@ def argo_crds(cluster: Cluster, once: Once) -> None:
     except SetupError as error:
         pytest.skip(f"needs the CRDs of Argo Rollouts: {error}")
     once("argo-crds", lambda _: argo_rollouts.install_crds(cluster))
+
+
+@pytest.fixture(scope="session")
+def install_kinds(cluster: Cluster, once: Once) -> InstallKinds:
+    """Install the CRDs of these kinds, where they are to be had."""
+
+    def installed(*kinds: Resource) -> None:
+        if cluster.kind is Kind.EXISTING:
+            pytest.skip("would put CRDs of others onto a cluster that is somebody's own")
+        for kind in kinds:
+            try:
+                instance_crds.crd(kind)
+            except SetupError as error:
+                pytest.skip(f"needs the CRD of {kind.plural}.{kind.group}: {error}")
+            name = f"{kind.plural}.{kind.group}"
+            once(name, lambda _, kind=kind: instance_crds.install(cluster, kind))
+
+    return installed
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,11 @@ class Operator:
             process.wait()
 
     @property
+    def pid(self) -> int:
+        """Of the process that was started last."""
+        return self._processes[-1].pid
+
+    @property
     def health(self) -> str:
         """URL of its health and metrics; it must have begun to lead."""
         ports = re.findall(r"health and metrics on port (\d+)", self.log.read_text())

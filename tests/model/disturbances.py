@@ -10,7 +10,7 @@ from tests.model.steps import Step, World, wished, woken
 from tests.unit.core.toy import applied
 
 from belay.api.status import WorkflowStatus
-from belay.core.decision import ApplyTemplate
+from belay.core.decision import ApplyTemplate, PauseInstances
 
 Disturb = Callable[[State, World], Iterator[Step]]
 
@@ -62,10 +62,17 @@ def repeated(state: State, world: World) -> Iterator[Step]:
 def denied(state: State, world: World) -> Iterator[Step]:
     turn = state.operator.turn
     for call in turn.calls[:1] if turn else ():
-        if isinstance(call, ApplyTemplate):
+        if isinstance(call, ApplyTemplate | PauseInstances):
             refused = replace(turn, calls=(), failure=steps.DENIED)
             after = replace(state, operator=replace(state.operator, turn=refused))
             yield f"the server refuses this: {steps.told(call)}", steps.think(after, world)
+
+
+def resumed(state: State, world: World) -> Iterator[Step]:
+    """A tool that heals what it owns, or a person."""
+    if any(job.holder and job.suspended for job in state.cluster.jobs):
+        jobs = tuple(replace(j, suspended=j.suspended and not j.holder) for j in state.cluster.jobs)
+        yield "somebody resumes what is paused", _after(state, jobs=jobs)
 
 
 def deadline(state: State, world: World) -> Iterator[Step]:
@@ -171,6 +178,7 @@ DISTURBANCES: dict[str, Disturb] = {
     "lost wake-up": lost,
     "repeated wake-up": repeated,
     "denied": denied,
+    "resumed by others": resumed,
     "deadline": deadline,
     "wish v3": wishes("v3"),
     "wish v1": wishes("v1"),

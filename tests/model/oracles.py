@@ -1,15 +1,22 @@
 """What must hold at every call and at every end, whatever happened before."""
 
-from tests.model.state import CONTENTS, Call, Cluster, State, WriteStatus
+from tests.model.state import CONTENTS, THEIRS, Call, Cluster, State, WriteStatus
 from tests.unit.core.properties import consistent
 
 from belay.api.names import ANNOTATION_CONTENT_DIGEST
 from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase
 from belay.core.attempt import attempt_digest
-from belay.core.decision import ApplyTemplate, CreatePreview, EnsureConfigMap
+from belay.core.decision import (
+    ApplyTemplate,
+    CreatePreview,
+    EnsureConfigMap,
+    PauseInstances,
+    ResumeInstances,
+)
 
 MOST_STATUS_WRITES = 6
+MORE_WITH_INSTANCES = 6
 MOST_TARGET_WRITES = 2
 MOVED_BY_OTHERS = frozenset(
     {"foreign image", "taken out", "target replaced", "target deleted", "status lost"}
@@ -39,10 +46,21 @@ def before_call(state: State, call: Call, good: frozenset[str]) -> None:
             rollout = _record(state).rollout
             if rollout is None or rollout.phase is not Phase.PREVIEWING:
                 raise Violation("intent before effect", "a preview pod without a record")
+        case PauseInstances(writes) | ResumeInstances(writes):
+            _instances(state, call, {w.body["metadata"]["uid"] for w in writes})
         case WriteStatus(status):
             _written(state, status, good)
         case _:
             pass
+
+
+def _instances(state: State, call: Call, uids: set[str]) -> None:
+    rollout = _record(state).rollout
+    if rollout is None or not rollout.paused:
+        raise Violation("intent before effect", f"{call} without a record")
+    theirs = [j.name for j in state.cluster.jobs if j.suspended and not j.holder]
+    if uids & {f"uid-of-{name}" for name in theirs}:
+        raise Violation("what others suspended is left alone", f"{call}")
 
 
 def _record(state: State) -> Cluster:
@@ -78,7 +96,8 @@ def _written(state: State, new: WorkflowStatus, good: frozenset[str]) -> None:
         consistent(new, wish.generation)
     except AssertionError as error:
         raise Violation("conditions tell one story", f"at {new.phase}") from error
-    if ledger.status_writes >= MOST_STATUS_WRITES + 3 * len(ledger.disturbed):
+    more, each = (MORE_WITH_INSTANCES, 5) if wish.spec.instances else (0, 3)
+    if ledger.status_writes >= MOST_STATUS_WRITES + more + each * len(ledger.disturbed):
         raise Violation("writes within budget", f"{ledger.status_writes + 1} writes of the status")
     _history(old, new)
     rollout = new.rollout
@@ -136,6 +155,7 @@ def at_end(state: State, good: frozenset[str]) -> None:
             raise Violation("one event per milestone", f"no event {outcome} of rollout {id_}")
     if cluster.preview is not None and "status lost" not in ledger.disturbed:
         raise Violation("nothing is left", f"preview pod {cluster.preview.pod.name}")
+    _nothing_paused(cluster, ledger.disturbed)
     if MOVED_BY_OTHERS & set(ledger.disturbed) or cluster.target is None:
         return
     active = CONTENTS[status.active.content_digest] if status.active else None
@@ -149,6 +169,16 @@ def at_end(state: State, good: frozenset[str]) -> None:
     if active is not None and active not in good and not left:
         raise Violation("eventually stable", f"{active} runs at {status.phase}, and is bad")
     _newer_wish(cluster, ledger.disturbed, good)
+
+
+def _nothing_paused(cluster: Cluster, disturbed: tuple[str, ...]) -> None:
+    """What a lost record knew of, or had no time to be let go, is the sweeper's to let go."""
+    rollout = cluster.status.status.rollout
+    counts = rollout.instances if rollout is not None else None
+    swept = "status lost" in disturbed or (counts is not None and counts.not_resumed)
+    for job in cluster.jobs:
+        if job.suspended != (job.name == THEIRS) and not swept:
+            raise Violation("nothing is left paused", f"{job} at {cluster.status.status.phase}")
 
 
 def _newer_wish(cluster: Cluster, disturbed: tuple[str, ...], good: frozenset[str]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from tests.model.state import Cluster, Kept, Ledger, State, Wish
+from tests.model.state import THEIRS, Cluster, Job, Kept, Ledger, State, Wish
 from tests.model.steps import Mode, World, natural
 from tests.unit.core import world
 
@@ -49,7 +49,11 @@ def at_rest(more: tuple[tuple[str, Any], ...]) -> State:
 def _created(revision: str, more: tuple[tuple[str, Any], ...]) -> State:
     checks = [world.check(failure_threshold=1, success_threshold=1)]
     fields = {"preview": Preview.NONE, "checks": checks, **dict(more)}
-    return State(Cluster(Wish(world.spec(revision, **fields)), Kept(WorkflowStatus())))
+    if fields.get("instances"):
+        fields["instances"] = world.instances()
+    spec = world.spec(revision, **fields)
+    jobs = (Job("run"), Job(THEIRS, suspended=True, stands=True)) if spec.instances else ()
+    return State(Cluster(Wish(spec), Kept(WorkflowStatus()), jobs=jobs))
 
 
 def _scenario(name: str, mode: Mode = Mode.GOOD, **more: Any) -> Scenario:
@@ -70,6 +74,8 @@ SCENARIOS = {
         _scenario("held", Mode.WRONG, on_failure=OnFailure.HOLD),
         _scenario("inconclusive-held", Mode.LATE, on_inconclusive=OnInconclusive.HOLD),
         _scenario("same-content", wish="v1.again"),
+        _scenario("paused", instances=True),
+        _scenario("paused-late", Mode.LATE, instances=True),
         _scenario("first", new=True, wish="v1"),
         _scenario("first-wrong", Mode.WRONG, new=True),
     )

@@ -13,12 +13,15 @@ from typing import Any
 from tests.unit.core import world
 from tests.unit.core.world import KEY, NOW, UID, Raw, seconds
 
+from belay.api.instance_kinds import SHIPPED
+from belay.api.instances import Policy
 from belay.api.status import Rollout, WorkflowStatus
 from belay.api.workflow import TargetKind, WorkflowSpec, Workload
 from belay.core import reading
 from belay.core.decision import Action
 from belay.core.delivery import config_map_name
 from belay.core.evidence.probe import ProbePlan, Tally
+from belay.core.instances.view import Instances, InstanceView, Look
 from belay.core.milestones import Milestone
 from belay.core.observed import (
     ConfigMapView,
@@ -46,6 +49,10 @@ KNOWN = tuple(
 )
 CONTENTS = {r.spec.content_digest: n.removesuffix(".again") for n, r in REVISIONS.items()}
 """Names of contents by their digest."""
+
+
+THEIRS = "theirs"
+"""The Job that its owner suspended."""
 
 
 class Progress(IntEnum):
@@ -117,6 +124,30 @@ class PreviewPod:
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """A running instance."""
+
+    name: str
+    suspended: bool = False
+    stands: bool = False
+    holder: str = ""
+    again: str = ""
+
+    @property
+    def view(self) -> InstanceView:
+        return InstanceView(
+            kind=SHIPPED[0],
+            name=self.name,
+            uid=f"uid-of-{self.name}",
+            policy=Policy.PAUSE,
+            holder=self.holder,
+            again=self.again,
+            suspended=self.suspended,
+            stands=self.suspended and self.stands,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """What is durable."""
 
@@ -125,6 +156,7 @@ class Cluster:
     target: Target | None = field(default_factory=Target)
     config_maps: tuple[ConfigMapView, ...] = ()
     preview: PreviewPod | None = None
+    jobs: tuple[Job, ...] = ()
 
     @property
     def rollout(self) -> Rollout | None:
@@ -140,6 +172,7 @@ class Cluster:
             self.target.key if self.target else None,
             tuple(sorted((c.name, tuple(sorted(c.owners))) for c in self.config_maps)),
             self.preview,
+            self.jobs,
         )
 
 
@@ -268,6 +301,7 @@ def observe(state: State, turn: Turn) -> Observed:
         preview=_named(read.preview, needs.preview),
         workloads=(view,) if needs.workloads else (),
     )
+    seen = replace(seen, instances=_instances(read, needs.instances))
     there = {c.name: c for c in read.config_maps}
     names = [config_map_name(KEY.name, r.content_digest) for r in reading.contents(seen)]
     seen = replace(seen, config_maps={n: there[n] for n in names if n in there})
@@ -275,6 +309,15 @@ def observe(state: State, turn: Turn) -> Observed:
     if source and config_map_name(KEY.name, source.content_digest) not in there:
         return replace(seen, fallback=REVISIONS.get(source.revision))
     return seen
+
+
+def _instances(read: Cluster, look: Look) -> Instances | None:
+    if look is Look.NONE:
+        return None
+    found = Instances(
+        UID, read.rollout.id if read.rollout else "", tuple(j.view for j in read.jobs)
+    )
+    return found if look is Look.WANTED else replace(found, resources=found.held)
 
 
 def _named(preview: PreviewPod | None, name: str | None) -> Pod | None:
@@ -350,6 +393,8 @@ def _rollout_key(rollout: Rollout) -> Hashable:
         rollout.activated_at is None,
         rollout.delivered,
         rollout.inherited,
+        rollout.paused,
+        str(rollout.instances),
         tuple((t.uid, t.template_hash, t.changed_by) for t in rollout.targets),
         tuple(b.verdict for b in rollout.baseline),
         rollout.ending,

@@ -15,6 +15,7 @@ from tests.model.state import (
     CONTENTS,
     Call,
     Cluster,
+    Job,
     Kept,
     Operator,
     PreviewPod,
@@ -30,18 +31,27 @@ from tests.model.state import (
 from tests.unit.core.toy import applied
 from tests.unit.core.world import NOW, Raw, seconds
 
-from belay.api.names import ANNOTATION_CONTENT_DIGEST, ANNOTATION_REVISION
+from belay.api.names import (
+    ANNOTATION_CONTENT_DIGEST,
+    ANNOTATION_REVISION,
+    LABEL_PAUSED_AGAIN,
+    LABEL_PAUSED_BY,
+)
 from belay.api.status import Baseline
 from belay.api.words import Reason, Stage, Verdict
 from belay.core import milestones
 from belay.core.decide import decide
 from belay.core.decision import (
+    AccountFor,
     Action,
     ApplyTemplate,
     CreatePreview,
     Decision,
     DeletePreview,
     EnsureConfigMap,
+    InstanceWrite,
+    PauseInstances,
+    ResumeInstances,
     TryDelivery,
 )
 from belay.core.evidence.probe import Answer, Probe, Sample, Tally, judge
@@ -231,16 +241,41 @@ def effect(state: State, world: World, turn: Turn, action: Action) -> State | No
                 )
             cluster = replace(cluster, target=target)
         case _:
-            raise NotImplementedError(action.told)
+            cluster = _with_instances(cluster, action)
     read = replace(
         turn.read,
         config_maps=cluster.config_maps,
         preview=cluster.preview,
+        jobs=cluster.jobs,
         target=cluster.target if isinstance(action, ApplyTemplate) else turn.read.target,
     )
     state = replace(state, cluster=cluster)
     operator = replace(state.operator, turn=replace(turn, read=read))
     return replace(state, operator=operator)
+
+
+def _with_instances(cluster: Cluster, action: Action) -> Cluster:
+    match action:
+        case PauseInstances(writes) | ResumeInstances(writes):
+            jobs = cluster.jobs
+            for write in writes:
+                jobs = tuple(_owned(job, write) for job in jobs)
+            return replace(cluster, jobs=jobs)
+        case AccountFor():
+            return cluster
+        case _:
+            raise NotImplementedError(action.told)
+
+
+def _owned(job: Job, write: InstanceWrite) -> Job:
+    """Server-side apply of our label and the one field, to the very object."""
+    metadata = write.body["metadata"]
+    if metadata["uid"] != job.view.uid:
+        return job
+    labels = metadata.get("labels", {})
+    suspended = write.body.get("spec", {}).get("suspend", job.suspended and not job.holder)
+    holder, again = labels.get(LABEL_PAUSED_BY, ""), labels.get(LABEL_PAUSED_AGAIN, "")
+    return replace(job, suspended=suspended, stands=False, holder=holder, again=again)
 
 
 def _is_there(cluster: Cluster, preview: str) -> bool:
@@ -321,6 +356,11 @@ def _controllers(state: State, world: World) -> Iterator[Step]:
             what = "starts a pod" if after.progress is Progress.STARTING else "has replaced its pod"
             cluster = replace(state.cluster, target=after)
             yield f"the Deployment {what}", _followed(replace(state, cluster=cluster))
+    for job in state.cluster.jobs:
+        if job.suspended and not job.stands:
+            jobs = tuple(replace(j, stands=True) if j is job else j for j in state.cluster.jobs)
+            cluster = replace(state.cluster, jobs=jobs)
+            yield f"the pods of Job {job.name} are gone", replace(state, cluster=cluster)
     starting = preview is not None and preview.progress < Progress.READY
     if preview is not None and starting and world.mode(preview_content(preview)) != Mode.UNREADY:
         after = replace(preview, progress=Progress.READY)

@@ -9,6 +9,7 @@ from tests.model import __main__ as by_hand
 from tests.model.__main__ import undisturbed
 from tests.model.scenarios import SCENARIOS, Scenario
 from tests.model.search import Bounds, Found, search
+from tests.model.state import THEIRS
 from tests.unit.core import world
 
 from belay.api.names import ANNOTATION_CONTENT_DIGEST
@@ -16,7 +17,7 @@ from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase, Reason
 from belay.core import ending
 from belay.core.decide import decide, under_way
-from belay.core.decision import ApplyTemplate, Decision, DeletePreview
+from belay.core.decision import ApplyTemplate, Decision, DeletePreview, PauseInstances
 from belay.core.evidence.proof import Fault, Why
 from belay.core.observed import Observed
 from belay.core.phases.observing import promote
@@ -113,6 +114,30 @@ def leaves_the_preview(seen: Observed, now: datetime) -> Decision:
     return replace(decision, actions=kept)
 
 
+def leaves_instances(seen: Observed, now: datetime) -> Decision:
+    rollout = under_way(seen)
+    if seen.instances is None or rollout is None or rollout.phase is not Phase.RESUMING:
+        return decide(seen, now)
+    return decide(replace(seen, instances=replace(seen.instances, resources=())), now)
+
+
+def pauses_without_a_word(seen: Observed, now: datetime) -> Decision:
+    decision = decide(seen, now)
+    rollout = decision.status.rollout if decision.status is not None else None
+    if rollout is None or rollout.phase is not Phase.PAUSING:
+        return decision
+    silent = rollout.model_copy(update={"paused": False})
+    return replace(decision, status=_with(decision.status or seen.status, silent))
+
+
+def touches_what_is_theirs(seen: Observed, now: datetime) -> Decision:
+    decision = decide(seen, now)
+    for action in decision.actions:
+        if isinstance(action, PauseInstances):
+            action.writes[0].body["metadata"]["uid"] = f"uid-of-{THEIRS}"
+    return decision
+
+
 def writes_for_ever(seen: Observed, now: datetime) -> Decision:
     decision, rollout = decide(seen, now), under_way(seen)
     if rollout is not None and rollout.phase is Phase.OBSERVING and decision.status is None:
@@ -163,6 +188,9 @@ def _altered(decision: Decision, **update: Any) -> Decision:
         ("a newer wish wins", deaf_to_newer_wishes, "good", "wish v3"),
         ("one event per milestone", remembers_another_outcome, "good", "wish v3"),
         ("nothing is left", leaves_the_preview, "previewed", ""),
+        ("nothing is left paused", leaves_instances, "paused", ""),
+        ("intent before effect", pauses_without_a_word, "paused", ""),
+        ("what others suspended is left alone", touches_what_is_theirs, "paused", ""),
         ("writes within budget", writes_for_ever, "good", ""),
         ("a newer wish wins", gives_up_after_a_restart, "good", "crash"),
         ("the same end", takes_silence_for_an_answer, "wrong", ""),

@@ -121,8 +121,10 @@ def _resume(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     """Time that was suspended does not count (rule 4)."""
     assert rollout.suspended_at is not None  # noqa: S101
     record = _shifted(rollout, now - rollout.suspended_at, suspended_at=None)
-    if seen.spec.instances is not None and rollout.phase in _WHILE_PAUSED and not rollout.ending:
-        record = moves.pausing(seen, now, record, seen.spec.deadlines.pause)
+    if seen.spec.instances is not None and rollout.phase in _WHILE_PAUSED:
+        limits = seen.spec.deadlines
+        limit = limits.pause if rollout.ending is None else limits.revert_pause
+        record = moves.pausing(seen, now, record, limit)
     return moves.go(seen, now, record)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.conftest import InstallKinds
 from tests.harness.instance_crds import (
     CRON_WORKFLOWS,
     JOB_SETS,
@@ -11,7 +12,6 @@ from tests.harness.instance_crds import (
     WORKFLOWS,
     WORKLOADS,
 )
-from tests.integration.instances.conftest import Install
 from tests.integration.instances.pausing import LABELS, body_of, kind_named, let_go, pause, view
 from tests.unit.core import world
 
@@ -57,14 +57,14 @@ SAID: dict[Resource, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.fixture(params=[*BUILT_IN, *OTHERS], ids=lambda r: r.kind)
-def resource(request: pytest.FixtureRequest, seed: int, install: Install) -> Resource:
+def resource(request: pytest.FixtureRequest, seed: int, install_kinds: InstallKinds) -> Resource:
     """All in a full run; else one that takes long to install, by the seed."""
     found: Resource = request.param
     left_out = found in OTHERS and found != OTHERS[seed % len(OTHERS)]
     if left_out and not request.config.getoption("--full"):
         pytest.skip("a part of the whole matrix: make test-full")
     if found not in (JOBS, CRON_JOBS):
-        install(found)
+        install_kinds(found)
     return found
 
 
@@ -121,10 +121,10 @@ async def test_paused_and_finished_are_what_its_controller_says(
 
 
 async def test_jobs_of_a_queue_are_paused_by_their_workloads(
-    api: Api, namespace: str, kinds: tuple[InstanceKind, ...], install: Install
+    api: Api, namespace: str, kinds: tuple[InstanceKind, ...], install_kinds: InstallKinds
 ) -> None:
     """The Job's own field is Kueue's. One that no Workload manages is paused by itself."""
-    install(WORKLOADS)
+    install_kinds(WORKLOADS)
     queued = {**LABELS, QUEUE: "all"}
     for name in ("queued", "plain", "unknown"):
         job = body_of(JOBS, name)

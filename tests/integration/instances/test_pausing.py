@@ -83,31 +83,6 @@ async def test_what_was_deleted_or_replaced_meanwhile_is_neither_made_nor_touche
     assert (left["metadata"]["name"], left["spec"]["suspend"]) == ("replaced", False)
 
 
-@pytest.mark.usefixtures("argo_workflows_crds")
-async def test_thousands_of_workflows_are_paused_and_let_go(
-    api: Api,
-    namespace: str,
-    kinds: tuple[InstanceKind, ...],
-    request: pytest.FixtureRequest,
-) -> None:
-    kind = kind_named(kinds, WORKFLOWS)
-    count = 2000 if request.config.getoption("--full") else 200
-    slots = asyncio.Semaphore(16)
-
-    async def make(number: int) -> None:
-        async with slots:
-            suspended = {"suspend": True} if number % 10 == 0 else {}
-            await api.create(WORKFLOWS, namespace, body_of(WORKFLOWS, f"w{number}", **suspended))
-
-    await asyncio.gather(*(make(n) for n in range(count)))
-    assert await pause(api, kind, namespace) == count * 9 // 10
-    found = await view(api, kind, namespace)
-    assert (len(found.paused), len(found.already_suspended)) == (count * 9 // 10, count // 10)
-    await let_go(api, kind, namespace)
-    found = await view(api, kind, namespace)
-    assert (len(found.held), len(found.already_suspended)) == (0, count // 10)
-
-
 @pytest.mark.usefixtures("crds")
 async def test_release_lets_go_of_everything_and_prints_each(
     api: Api,

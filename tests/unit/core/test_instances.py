@@ -325,6 +325,24 @@ def test_after_a_suspension_all_is_paused_again(phase: Phase) -> None:
     assert toy.held == ["a", "b", "nightly"]
 
 
+def test_a_suspension_of_the_way_back_leaves_the_record_before_what_it_says() -> None:
+    toy = running(window="60s").wish("v2").run(Phase.OBSERVING)
+    toy.stubborn = {"a"}
+    toy.behaves("v2", Mode.WRONG).run(Phase.PAUSING).wish(suspend=True).turn()
+    assert (released(toy), toy.status.rollout.paused) == (True, False)
+    said: list[bool] = []
+    toy.watchers.append(
+        lambda seen, decision: said.extend(
+            seen.status.rollout.paused
+            for action in decision.actions
+            if isinstance(action, PauseInstances) and seen.status.rollout is not None
+        )
+    )
+    toy.wish(suspend=False).run()
+    assert said == [True]
+    assert (toy.status.phase, released(toy)) == (Outcome.REVERTED, True)
+
+
 @pytest.mark.parametrize("phase", MOVING)
 def test_a_newer_wish_takes_over_what_is_paused(phase: Phase) -> None:
     toy = at(phase).wish("v3").run("Promoted")
