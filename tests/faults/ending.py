@@ -217,6 +217,8 @@ def unsettled(found: Found, base: Found) -> Iterator[str]:
         yield f"writes at rest: {', '.join(found.writes_at_rest)}"
     if end.previews:
         yield f"preview pods are left: {', '.join(end.previews)}"
+    if not end.phase and not base.ending.phase:
+        return
     if end.phase not in _EXPLAINED | {Outcome.PROMOTED}:
         yield f"ends {end.phase or 'without a phase'}: {end.conditions}"
     if ready != "True" and not (stalled and all(found.messages)):

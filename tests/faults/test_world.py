@@ -7,7 +7,18 @@ import sys
 import pytest
 from tests.harness.setup import ROOT
 
-SAMPLE = ("--scenarios", "3", "--handovers", "3", "--outages", "1", "--spots", "4")
+SAMPLE = (
+    "--scenarios",
+    "3",
+    "--handovers",
+    "3",
+    "--outages",
+    "1",
+    "--spots",
+    "4",
+    "--poison",
+    "40",
+)
 """In a run of `make test`, by the seed."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+from tests.faults.neighbours import beside_poison
 from tests.faults.outages import Outage, World
 from tests.faults.replicas import Handover, How, Shift, hand_over, late_writes, shifts
 from tests.faults.rounds import Spot, play, spots
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--handovers", type=int, help="at most, chosen by the seed; else all")
     parser.add_argument("--outages", type=int, help="at most, chosen by the seed; else all")
     parser.add_argument("--spots", type=int, help="in each outage, chosen by the seed; else all")
+    parser.add_argument("--poison", type=int, default=1000, help="hostile Workflows to store")
     parser.add_argument("--scenarios", type=int, help="at most, chosen by the seed; else all")
     parser.add_argument("--scenario", choices=SCENARIOS, action="append")
     parser.add_argument("--only", help="a part of the name of what is played")
@@ -56,6 +58,12 @@ async def _main(given: argparse.Namespace, cluster: Cluster, folder: Path) -> in
             shift = next(one.shift for one in done if one.namespace == namespace)
             print(f"VIOLATION {shift}: written after another led: {entry}")
             wrong += 1
+        beside = await beside_poison(playing, given.seed, given.poison)
+        print(f"{beside.stored} hostile Workflows: {dict(beside.ends)}")
+        print(f"beside them a promotion in {beside.seconds:.2f} s", flush=True)
+        for violation in beside.violations:
+            print(f"VIOLATION beside poison: {violation}")
+        wrong += bool(beside.violations)
         wrong += await _break(playing, given, cluster, folder)
     return 1 if wrong else 0
 

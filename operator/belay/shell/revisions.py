@@ -44,6 +44,9 @@ def _verified(name: str, uid: str, raw: object) -> RevisionView | DamagedRevisio
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         return DamagedRevision(name, f"spec.{place}: {first['msg']}")
+    own = f"{spec.workflow_name}-{spec.revision}"
+    if own != name:
+        return DamagedRevision(name, f"its spec is that of {own}: each name has its own object")
     match verify(spec):
         case Damaged(reason):
             return DamagedRevision(name, reason)
