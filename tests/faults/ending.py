@@ -9,9 +9,17 @@ from tests.faults.plans import REFUSALS, Plan
 from tests.faults.proxy import STATUS, Proxy
 from tests.faults.scenarios import FLOW, Place, Scenario
 
-from belay.api.names import ANNOTATION_REVISION, LABEL_PREVIEW, LABEL_WORKFLOW
+from belay.api.names import ANNOTATION_REVISION, LABEL_PAUSED_BY, LABEL_PREVIEW, LABEL_WORKFLOW
 from belay.api.words import Outcome
-from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, REVISIONS, WORKFLOWS
+from belay.shell.resources import (
+    CONFIG_MAPS,
+    CRON_JOBS,
+    DEPLOYMENTS,
+    EVENTS,
+    PODS,
+    REVISIONS,
+    WORKFLOWS,
+)
 
 Object = dict[str, Any]
 MORE_WRITES = 4
@@ -34,6 +42,8 @@ class Ending:
     runs: str | None
     previews: tuple[str, ...]
     contents: tuple[str, ...]
+    suspended: tuple[str, ...]
+    """CronJobs that are, or carry our label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,7 @@ async def read(place: Place, *proxies: Proxy) -> Found:
     maps = await api.list(CONFIG_MAPS, namespace, labels=f"{LABEL_WORKFLOW}={FLOW}")
     revisions = await api.list(REVISIONS, namespace)
     told = await api.list(EVENTS, namespace)
+    schedules = await api.list(CRON_JOBS, namespace)
     conditions = status.get("conditions") or []
     ending = Ending(
         phase=status.get("phase", ""),
@@ -102,6 +113,7 @@ async def read(place: Place, *proxies: Proxy) -> Found:
         runs=(template["metadata"].get("annotations") or {}).get(ANNOTATION_REVISION),
         previews=tuple(p["metadata"]["name"] for p in pods),
         contents=tuple(sorted(m["metadata"]["name"] for m in maps)),
+        suspended=tuple(o["metadata"]["name"] for o in schedules if _is_held(o)),
     )
     return Found(
         ending,
@@ -117,6 +129,11 @@ async def read(place: Place, *proxies: Proxy) -> Found:
         tuple(call for proxy in proxies for call in proxy.calls),
         sum(proxy.events for proxy in proxies),
     )
+
+
+def _is_held(found: Object) -> bool:
+    labels = found["metadata"].get("labels") or {}
+    return bool(found["spec"].get("suspend")) or LABEL_PAUSED_BY in labels
 
 
 def is_right(found: Found, base: Found) -> bool:
@@ -137,6 +154,8 @@ def violations(plan: Plan, scenario: Scenario, found: Found, base: Found | None)
         yield f"writes at rest: {', '.join(found.writes_at_rest)}"
     if end.previews:
         yield f"preview pods are left: {', '.join(end.previews)}"
+    if end.suspended != scenario.suspended:
+        yield f"suspended in the end: {end.suspended} instead of {scenario.suspended}"
     if base is None:
         if (end.phase, end.runs) != (scenario.phase, scenario.runs):
             yield f"ends {end.phase} with {end.runs}"

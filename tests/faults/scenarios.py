@@ -13,7 +13,7 @@ from tests.harness import workbench_manifests as manifests
 from belay.api.names import LABEL_PREVIEW
 from belay.shell.cluster import Cluster as Api
 from belay.shell.errors import NotFound, Unavailable
-from belay.shell.resources import DEPLOYMENTS, PODS, REVISIONS, WORKFLOWS, Resource
+from belay.shell.resources import CRON_JOBS, DEPLOYMENTS, PODS, REVISIONS, WORKFLOWS, Resource
 
 Object = dict[str, Any]
 CHECK: Object = {
@@ -27,6 +27,9 @@ STOPPED = ("Held", "Failed", "Refused", "Reverted", "RevertFailed")
 """Where a rollout may end that meets the server's final word."""
 FLOW = "wf"
 DAMAGED = "v9"
+THEIRS = "theirs"
+_RUNS = {"run-of": FLOW}
+_INSTANCES: Object = {"resources": [{"kind": "CronJob", "selector": {"matchLabels": _RUNS}}]}
 _LIVES = {
     "v1": Life(),
     "v2": Life(),
@@ -77,15 +80,23 @@ class Place:
         made = await _tried(lambda: self.api.create(WORKFLOWS, self.namespace, body))
         self.generation = made["metadata"]["generation"]
 
-    async def wishes(self, wish: str, **verification: Any) -> None:
+    async def wishes(
+        self, wish: str, *, instances: Object | None = None, **verification: Any
+    ) -> None:
         """A person's patch, which wins against nobody and fails for nobody."""
-        body = {"spec": {"activeRevision": wish, "verification": verification}}
+        spec = {"activeRevision": wish, "instances": instances, "verification": verification}
+        body = {"spec": spec}
         path = WORKFLOWS.path(self.namespace, FLOW)
         kind = "application/merge-patch+json"
         patched = await _tried(
             lambda: self.api._json("patch", WORKFLOWS, path, body=body, content_type=kind)
         )
         self.generation = patched["metadata"]["generation"]
+
+    async def starts(self, name: str, *, suspend: bool) -> None:
+        """Makes a CronJob, which needs no controller to stand still."""
+        body = manifests.cron_job("pass", name, labels=_RUNS, suspend=suspend)
+        await self.api.create(CRON_JOBS, self.namespace, body)
 
     async def deletes(self) -> None:
         await _tried(lambda: self.api.delete(WORKFLOWS, self.namespace, FLOW))
@@ -151,12 +162,26 @@ class Scenario:
     revisions: tuple[str, ...] = ("v1", "v2")
     begun: bool = True
     """v1 is promoted before."""
+    suspended: tuple[str, ...] = ()
+    """CronJobs that are so in the end, or carry our label."""
     outcomes: tuple[str, ...] = field(default=())
     """Of the rollouts since, newest first."""
 
 
 async def _promote(place: Place) -> None:
     await place.wishes("v2", preview="Pod", window="1s")
+
+
+async def _paused(place: Place) -> None:
+    await place.starts("nightly", suspend=False)
+    await place.starts(THEIRS, suspend=True)
+    await place.wishes("v2", instances=_INSTANCES, preview="None", window="1s")
+
+
+async def _paused_gate(place: Place) -> None:
+    await place.starts("nightly", suspend=False)
+    await place.starts(THEIRS, suspend=True)
+    await place.wishes("v4", instances=_INSTANCES, preview="None")
 
 
 async def _revert(place: Place) -> None:
@@ -206,6 +231,8 @@ SCENARIOS = {
     s.name: s
     for s in (
         Scenario("promote", _promote, "Promoted", "v2"),
+        Scenario("paused", _paused, "Promoted", "v2", suspended=(THEIRS,)),
+        Scenario("paused-gate", _paused_gate, "Reverted", "v1", ("v1", "v4"), suspended=(THEIRS,)),
         Scenario("revert", _revert, "Reverted", "v1", ("v1", "v5")),
         Scenario("gate", _gate, "Reverted", "v1", ("v1", "v4")),
         Scenario("caught", _caught, "Reverted", "v1", ("v1", "v4")),
