@@ -112,6 +112,8 @@ async def test_the_body_must_contain_the_text(ask: Ask, wanted: str) -> None:
 async def test_a_missing_text_is_quoted_and_the_body_is_not(ask: Ask) -> None:
     found = await got(ask, answers(200, b"SECRET"), expect={"bodyContains": "urgent"})
     assert found == (Answer.WRONG, '200, but the body does not contain "urgent"')
+    found = await got(ask, answers(200, b"SECRET"), expect={"bodyContains": '"urgent"'})
+    assert found == (Answer.WRONG, "200, but the body does not contain '\"urgent\"'")
     found = await got(ask, answers(), expect={"bodyContains": "\x1b[31m\n\u202e" * 100})
     assert found[1].isprintable()
     assert len(found[1]) <= 256

@@ -228,7 +228,8 @@ def _matched(status: int, expect: Expect, body: bytes) -> Result:
     if len(wanted) > 100:
         quoted += "…"
     where = "first 64 KiB of the body do" if len(body) == MAX_BODY_READ else "body does"
-    return Answer.WRONG, f'{status}, but the {where} not contain "{quoted}"'
+    mark = "'" if '"' in quoted else '"'
+    return Answer.WRONG, f"{status}, but the {where} not contain {mark}{quoted}{mark}"
 
 
 def _listed(expect: Expect) -> str:
