@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.harness import argo_rollouts, argocd, images, instance_crds, kube
+from tests.harness import argo_rollouts, argocd, go_tools, images, instance_crds, kube
 from tests.harness import cluster as clusters
 from tests.harness.cluster import Cluster, Kind
 from tests.harness.setup import SetupError, locked, say
@@ -30,6 +30,7 @@ _SHARED = pytest.StashKey["SharedCluster"]()
 _BUILT: dict[str, Callable[[], object]] = {
     "argo_controller": argo_rollouts.controller,
     "argo_cd": argocd.Programs,
+    "helm": lambda: go_tools.program(go_tools.HELM),
 }
 """Fixtures that give what takes minutes to build, once."""
 
@@ -278,6 +279,15 @@ def argo_cd(cluster: Cluster, request: pytest.FixtureRequest) -> argocd.Programs
     if why:
         pytest.skip(f"needs Argo CD, which cannot be had here: {why}")
     return argocd.Programs()
+
+
+@pytest.fixture(scope="session")
+def helm(request: pytest.FixtureRequest) -> Path:
+    """The real Helm."""
+    why = request.config.stash[_SHARED].why_not("helm")
+    if why:
+        pytest.skip(f"needs Helm, which cannot be built here: {why}")
+    return go_tools.program(go_tools.HELM)
 
 
 @pytest.fixture(autouse=True)

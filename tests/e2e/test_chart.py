@@ -57,7 +57,9 @@ class Installed:
 
 
 @pytest.fixture
-def own_place(cluster: Cluster, crds: None, tmp_path: Path) -> Iterator[tuple[str, Installed]]:
+def own_place(
+    cluster: Cluster, crds: None, helm: Path, tmp_path: Path
+) -> Iterator[tuple[str, Installed]]:
     """In the place of the other cases' `own_place`."""
     if not cluster.takes_images:
         pytest.skip("the operator's image cannot be brought to the nodes of this cluster")

@@ -10,7 +10,7 @@ from tests.harness.cluster import Cluster
 from tests.harness.score import score
 from tests.harness.setup import ROOT, SetupError, run
 
-from belay.api.instance_kinds import Finished, InstanceKind, Write
+from belay.api.instance_kinds import Finished, InstanceKind, ManagedBy, Stands, Write
 from belay.api.instances import Policy
 
 Object = dict[str, Any]
@@ -167,9 +167,11 @@ def test_the_schema_knows_the_fields_of_a_kind_of_instances() -> None:
     taken = InstanceKind.model_json_schema(by_alias=True)
     assert told["properties"].keys() == taken["properties"].keys()
     assert set(told["required"]) == set(taken["required"])
-    for part, model in (("finished", Finished), ("cancel", Write)):
-        fields = model.model_json_schema(by_alias=True)["properties"]
-        assert told["properties"][part]["properties"].keys() == fields.keys()
+    parts = {"finished": Finished, "stands": Stands, "cancel": Write, "managedBy": ManagedBy}
+    for part, model in parts.items():
+        schema = model.model_json_schema(by_alias=True)
+        assert told["properties"][part]["properties"].keys() == schema["properties"].keys()
+        assert told["properties"][part].get("required", []) == schema.get("required", [])
     assert set(told["properties"]["default"]["enum"]) == set(Policy)
 
 
