@@ -107,7 +107,8 @@ async def _release(
     if scope.workflow is not None:
         namespace = namespace or cluster.namespace
         uid = await _uid(cluster, namespace, scope.workflow)
-    search = await orphans.marked(cluster, orphans.Kinds(kinds, OPTIONS), (namespace,), uid)
+    where = orphans.Kinds(kinds, OPTIONS, tried=True)
+    search = await orphans.marked(cluster, where, (namespace,), uid)
     released = await orphans.release(cluster, engines, search.found)
     for told in released.done:
         typer.echo(told)

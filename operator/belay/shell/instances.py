@@ -23,7 +23,7 @@ from belay.core.instances.view import (
 )
 from belay.core.observed import Observed
 from belay.shell.cluster import Cluster, Object
-from belay.shell.errors import ApiError, Forbidden, NotFound, is_uid_mismatch
+from belay.shell.errors import ApiError, Forbidden, Invalid, NotFound, is_uid_mismatch
 from belay.shell.resources import PODS, Resource
 from belay.shell.selectors import label_selector
 from belay.shell.turn import Turn
@@ -102,7 +102,7 @@ async def _listed(turn: Turn, one: _Asked) -> list[Object] | Unseen:
     kind = one.kind
     try:
         return await turn.cluster.list(resource_of(kind), turn.key.namespace, labels=one.labels)
-    except (NotFound, Forbidden) as error:
+    except (NotFound, Forbidden, Invalid) as error:
         return [] if one.wanted is None else _unseen(kind, error)
 
 
@@ -160,6 +160,9 @@ def _unseen(kind: InstanceKind, error: ApiError) -> Unseen:
     if isinstance(error, NotFound):
         reason = Reason.ENVIRONMENT_CONFIGURATION
         problem = f"there is no {kind.resource}.{kind.group} in this cluster: install it"
+    elif isinstance(error, Invalid):
+        reason = Reason.ENVIRONMENT_CONFIGURATION
+        problem = f"{error.message}. Correct its selector"
     else:
         reason = Reason.ENVIRONMENT_FORBIDDEN
         problem = f"{error.message}. Let Belay list and patch {kind.resource}"

@@ -50,6 +50,13 @@ class Kinds:
     instances: Iterable[InstanceKind]
     targets: Iterable[str] = ()
     """Options of kinds of targets besides the built-in ones, as the administrator allows them."""
+    tried: bool = False
+    """The administrator's word on `targets` is not known: without rights there are none."""
+
+    def may_be_missing(self, resource: Resource) -> bool:
+        return self.tried and any(
+            WORKLOADS[at] == resource and kind.option for at, kind in KINDS.items()
+        )
 
     def resources(self) -> list[tuple[Resource, InstanceKind | None]]:
         allowed = {"", None, *self.targets}
@@ -74,7 +81,8 @@ async def marked(
             except NotFound:
                 continue
             except Forbidden as error:
-                problems.append(error.message)
+                if not kinds.may_be_missing(resource):
+                    problems.append(error.message)
                 continue
             found += [Marked(resource, o["metadata"], kind) for o in listed if _is_ours(o)]
     return Search(tuple(found), tuple(problems))
