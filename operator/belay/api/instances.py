@@ -150,12 +150,28 @@ class Engine(ApiModel):
     where it still lives, else in one of the new pods, on the content that they began with.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!has(self.policy) || self.policy != 'Pin' || !has(self.afterwards) || "
+                "self.afterwards == 'Resume'",
+                "policy: Pin pauses no run, so nothing becomes of them afterwards: leave out "
+                "afterwards, or write policy: Pause",
+            )
+        )
+    )
+
     port: Port
     """Container port of the contract, by number or name; the container must declare it."""
     token_from: EngineToken
     """Bearer token that the engine asks for."""
     workload: ObjectName | None = None
     """Name of the target's workload whose pods are engines. By default all are."""
+    policy: Policy = Policy.PAUSE
+    """What becomes of runs while the revision changes. Pin needs update: Reload, which ends no pod:
+    runs finish on the content that they began with, on the way back too, and intake stays open,
+    so new runs meet the new revision before its gate.
+    """
     afterwards: Afterwards = Afterwards.RESUME
     """What becomes of paused runs after the gate."""
 

@@ -25,6 +25,12 @@ from belay.api.reports import Reports
 _MOUNT_PATH: Final = r"^(/[-A-Za-z0-9_.]*[-A-Za-z0-9_][-A-Za-z0-9_.]*)+$"
 
 
+_ENGINES_RELOAD: Final = (
+    "self.target.workloads.all(w, (has(self.instances.engine.workload) && "
+    "w.name != self.instances.engine.workload) || (has(w.update) && w.update == 'Reload'))"
+)
+
+
 class TargetKind(StrEnum):
     """Kinds of workloads that a revision can be delivered to."""
 
@@ -248,6 +254,14 @@ class WorkflowSpec(ApiModel):
                 "w.name == self.instances.engine.workload))",
                 "spec.instances.engine.workload must name a workload of the target, and each with "
                 "update: Reload",
+            ),
+            cel(
+                "!has(self.instances) || !has(self.instances.engine) || "
+                "!has(self.instances.engine.policy) || self.instances.engine.policy != 'Pin' || "
+                f"{_ENGINES_RELOAD}",
+                "spec.instances.engine.policy: Pin leaves runs in their pods, which only update: "
+                "Reload keeps: write policy: Pause, or have update: Reload for each workload whose "
+                "pods are engines",
             ),
         )
     )

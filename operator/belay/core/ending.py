@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from belay.api.duration import spoken
-from belay.api.instances import AfterRevert
+from belay.api.instances import AfterRevert, Policy
 from belay.api.status import HistoryEntry, Quarantine, RevisionRef, Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase, Reason, Trigger, Verdict
 from belay.api.workflow import OnFailure, OnInconclusive
@@ -84,9 +84,10 @@ def _pauses_first(seen: Observed, rollout: Rollout) -> bool:
     New pods of an engine take runs as soon as they are ready.
     """
     wanted = seen.spec.instances
-    if wanted is None or (rollout.activated_at is None and wanted.engine is None):
+    if wanted is None or wanted.after_revert is AfterRevert.PIN:
         return False
-    return wanted.after_revert is not AfterRevert.PIN
+    runs = wanted.engine is not None and wanted.engine.policy is Policy.PAUSE
+    return runs or (bool(wanted.resources) and rollout.activated_at is not None)
 
 
 def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **more: Any) -> Decision:

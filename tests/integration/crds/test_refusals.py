@@ -22,6 +22,14 @@ def with_header(**header: Any) -> dict[str, Any]:
     return asking(headers=[header])
 
 
+def with_engine(update: str = "Rolling", **engine: Any) -> dict[str, Any]:
+    workload = {**DEPLOYMENT, "update": update}
+    if update == "InPlace":
+        workload["reports"] = {"port": 8080}
+    how = {"port": 8081, "tokenFrom": {"secretKeyRef": KEY}, **engine}
+    return workflow(target={"workloads": [workload]}, instances={"engine": how})
+
+
 @pytest.mark.parametrize(
     ("obj", "remedy"),
     [
@@ -226,6 +234,19 @@ def with_header(**header: Any) -> dict[str, Any]:
             workflow(verification={"steady": {}}),
             "add Observation to at of a check, or leave out steady",
             id="steady without a check",
+        ),
+        pytest.param(
+            with_engine(policy="Pin"), "which only update: Reload keeps",
+            id="pinned runs in pods that are rolled",
+        ),
+        pytest.param(
+            with_engine(policy="Pin", update="InPlace"), "which only update: Reload keeps",
+            id="pinned runs where nobody tells the pods",
+        ),
+        pytest.param(
+            with_engine(policy="Pin", update="Reload", afterwards="Cancel"),
+            "policy: Pin pauses no run, so nothing becomes of them afterwards",
+            id="pinned runs to be cancelled",
         ),
         pytest.param(
             workflow(activeRevison="v2"), 'unknown field "spec.activeRevison"', id="misspelt field"

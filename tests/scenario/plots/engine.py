@@ -72,6 +72,32 @@ async def reload_rejected(scene: Scene) -> None:
 
 
 @story(
+    "Runs that are pinned",
+    """Runs are to be left alone. v2 is brought to the pods by reload while they go on with what
+    they began with, and intake stays open. Then v3 fails: on the way back they are left alone,
+    too. A pod that uses another content afterwards is set right.""",
+)
+async def reload_pinned(scene: Scene) -> None:
+    pinned = {"engine": {**ENGINE["engine"], "policy": "Pin"}}
+    await scene.stable_on("v1", **{**RELOAD, "instances": pinned})
+    scene.begins_runs("run-1", "run-2")
+    scene.machine.world.slow.add("run-2")
+    scene.publish("v2")
+    scene.publish("v3", wrong_after=0)
+    scene.wants("v2")
+    await scene.rest()
+    counts = scene.seen()["status"]["rollout"]["instances"]
+    assert (counts["found"], counts["pinned"], counts.get("paused", 0)) == (2, 2, 0)
+    scene.wants("v3")
+    await scene.rest()
+    assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
+    scene.strays()
+    await scene.passes(40)
+    assert len({p.active for p in scene.machine.world.processes.values()}) == 1
+    assert (scene.machine.world.resumed, scene.closed(), scene.machine.world.paused) == ([], [], 0)
+
+
+@story(
     "A run that comes to no safe point",
     """run-2 does not pause. At the deadline the rollout ends before anything is delivered, and what
     was paused goes on.""",

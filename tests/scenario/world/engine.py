@@ -41,6 +41,8 @@ class EngineWorld:
     """Called with what an engine was asked to do."""
     resumed: list[str] = field(default_factory=list)
     """Runs that went on, one entry for each time."""
+    paused: int = 0
+    """How often an engine was asked to pause."""
     slow: set[str] = field(default_factory=set)
     """Runs that come to no safe point."""
     rejects: set[str] = field(default_factory=set)
@@ -96,6 +98,7 @@ class Peer:
     async def pause_all(self, holder: str) -> None:
         here = self._here()
         self._tell("pauses its runs")
+        self.world.paused += 1
         here.holders.add(holder)
         for run in list(here.runs.values()):
             if run.status is RunState.RUNNING and run.holder is None:

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 from tests.unit.core import world
 
-from belay.api.instances import Engine
+from belay.api.instances import Engine, InstanceCounts, Policy
 from belay.api.status import Rollout
+from belay.core.engine.account import paused
 from belay.core.engine.names import next_runs, rollout_of
 from belay.core.engine.plan import noted, settle
+from belay.core.engine.steps import waits
 from belay.core.engine.view import (
     BackupView,
     EnginePod,
@@ -120,6 +122,29 @@ def test_the_backup_before_gives_only_what_was_not_given_away() -> None:
     )
     assert set(seen.carried) == {"r"}
     assert set(noted(seen)) == {"r", "t"}
+
+
+PINNED = HOW.model_copy(update={"policy": Policy.PIN})
+
+
+def test_pinned_runs_are_counted_and_waited_for_by_nobody() -> None:
+    moving, asked = run("r", RunState.RUNNING, None), run("s", RunState.PAUSING, "somebody")
+    bare = replace(engine(pod("a", moving, asked)), how=PINNED, record=None)
+    assert waits(bare), "first it is written down which runs there are"
+    seen = replace(bare, record=noted(bare))
+    assert {e.fate for e in seen.record.values()} == {Fate.PINNED}
+    assert not waits(seen)
+    counts = paused(seen, InstanceCounts(pinned=1, found=1))
+    assert (counts.found, counts.pinned, counts.not_paused) == (3, 3, 0)
+    assert settle(seen, cancelled=True).is_over
+
+
+def test_what_was_paused_before_runs_were_to_be_pinned_goes_on() -> None:
+    """A newer wish came with another policy."""
+    bare = replace(engine(pod("a", run("r"), run("s", RunState.RUNNING, None))), how=PINNED)
+    seen = replace(bare, record=noted(bare))
+    assert {run: e.fate for run, e in noted(bare).items()} == {"r": Fate.FOUND, "s": Fate.PINNED}
+    assert [name for _, name in settle(seen, cancelled=False).here] == ["r"]
 
 
 def test_each_pause_has_a_name_of_its_own() -> None:

@@ -17,7 +17,8 @@ def paused(engine: EngineView | None, counts: InstanceCounts) -> InstanceCounts:
     update = {
         "found": counts.found + moving + still,
         "paused": counts.paused + still,
-        "not_paused": counts.not_paused + moving,
+        "pinned": counts.pinned + (moving if engine.pins else 0),
+        "not_paused": counts.not_paused + (0 if engine.pins else moving),
     }
     return counts.model_copy(update=update)
 

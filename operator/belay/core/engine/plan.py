@@ -89,8 +89,9 @@ def _lost(entry: Entry, why: str) -> Entry:
 
 def noted(engine: EngineView) -> dict[str, Entry]:
     """The record at the beginning of a pause: all runs that are not over, wherever they are."""
+    moving = Fate.PINNED if engine.pins else Fate.FOUND
     found = {
-        run: Entry(one.content_digest, pod=pod.name)
+        run: Entry(one.content_digest, moving if one.state.moves else Fate.FOUND, pod=pod.name)
         for run, (pod, one) in engine.runs.items()
         if not one.state.is_over
     }

@@ -16,8 +16,10 @@ from belay.core.workloads import WorkloadView
 
 
 def waits(engine: EngineView | None) -> bool:
-    """Whether runs move, new ones can begin, or it cannot be told."""
-    return engine is not None and (engine.record is None or not engine.stands)
+    """Whether runs move that should not, new ones can begin, or it cannot be told."""
+    if engine is None or (engine.pins and engine.record is not None):
+        return False
+    return engine.record is None or not engine.stands
 
 
 def pausing(seen: Observed, rollout: Rollout) -> EngineAction | None:
@@ -30,7 +32,7 @@ def pausing(seen: Observed, rollout: Rollout) -> EngineAction | None:
         return None
     marks = ((w, _mark(seen, rollout, w)) for w in _targets(seen, engine))
     unmarked = tuple((w, mark) for w, mark in marks if not _is_marked(engine, w, mark))
-    if unmarked or engine.to_ask:
+    if (unmarked or engine.to_ask) and not engine.pins:
         return PauseEngine(engine, unmarked, seen.key)
     if engine.record is None and not engine.unheard:
         needed = frozenset({rollout.id, *(h.id for h in seen.status.history), *_inherits(seen)})

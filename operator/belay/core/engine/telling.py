@@ -20,7 +20,7 @@ def unpaused(engine: EngineView | None) -> list[str]:
     if engine.problem:
         return [engine.problem]
     told = []
-    if engine.moving:
+    if engine.moving and not engine.pins:
         told.append(f"{len(engine.moving)} runs are not at a safe point ({named(engine.moving)})")
     told += [f"pod {p.name}: {p.problem}" for p in engine.unheard[:_SHOWN]]
     return told

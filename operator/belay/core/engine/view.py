@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from typing import Final
 
-from belay.api.instances import Engine
+from belay.api.instances import Engine, Policy
 
 OF_THE_ENGINE: Final = "engine"
 """Holder of runs that the engine paused by itself, because it was told to end."""
@@ -82,6 +82,8 @@ class Fate(StrEnum):
     """It is given to a pod; written before that pod is told."""
     RESUMED = "Resumed"
     CANCELLED = "Cancelled"
+    PINNED = "Pinned"
+    """It was left running, by policy."""
     LOST = "Lost"
     """Its pod ended before it was kept, or after it was given to it; or none can take it."""
 
@@ -153,6 +155,11 @@ class EngineView:
     former_record: Record = field(default_factory=dict)
     problem: str = ""
     """Why nothing could be asked or read, such as a token that Belay may not read."""
+
+    @property
+    def pins(self) -> bool:
+        """Whether runs are left alone, by policy."""
+        return self.how.policy is Policy.PIN
 
     @property
     def unheard(self) -> tuple[EnginePod, ...]:
