@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from tests.harness.audit import Entry
 from tests.harness.cluster import Cluster
 from tests.harness.instance_crds import CRON_WORKFLOWS, WORKFLOWS
 from tests.harness.setup import ROOT
-from tests.harness.workbench import Bench
+from tests.harness.workbench import SECONDS, Bench
 from tests.harness.workbench_operator import Operator
 
 from belay.api.names import LABEL_PAUSED_BY
 from belay.shell.resources import CONFIG_MAPS
 
 SELECTED = {"kind": "Workflow", "group": WORKFLOWS.group, "selector": {"matchLabels": LABELS}}
+INSTANCES = {"resources": [SELECTED]}
 FLOW = {"entrypoint": "main", "templates": [{"name": "main", "container": {"image": "none"}}]}
 MOST_STATUS = 4096
 """Bytes."""
@@ -74,12 +76,12 @@ async def test_each_of_many_argo_workflows_is_written_once_to_pause_and_once_to_
     """2,000 in a full run. Their number shows neither in the status nor in what others wait for."""
     count = 2000 if request.config.getoption("--full") else 60
     await start(bench, count)
-    flow = await begin(preview="None", instances={"resources": [SELECTED]})
+    flow = await begin(preview="None", instances=INSTANCES, deadlines={"pause": "10m"})
     before = memory(bench)
     await bench.revise("v2", note="second")
     mark = bench.mark()
     await flow.wish("v2")
-    found = await flow.at("Promoted")
+    found = await flow.at("Promoted", seconds=300)
     theirs, mine = count // 10, count - count // 10
     expected = {"found": count, "alreadySuspended": theirs, "paused": mine, "resumed": mine}
     assert fates(found) == expected
@@ -98,6 +100,39 @@ async def test_each_of_many_argo_workflows_is_written_once_to_pause_and_once_to_
         f"{seconds(written[mine:]):.1f} s by {len(written)} writes; status {status} bytes, "
         f"account {lines} (base64); operator {before} before, {memory(bench)} after"
     )
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("own_place")
+async def test_a_newer_wish_is_heard_while_many_are_being_paused(
+    bench: Bench, begin: Begin
+) -> None:
+    await start(bench, 600)
+    mine = 540
+    flow = await begin(preview="None", instances=INSTANCES, deadlines={"pause": "10m"})
+    for revision in ("v2", "v3"):
+        await bench.revise(revision, note=revision)
+    mark = bench.mark()
+    await flow.wish("v2")
+    await written(bench, mark, 100)
+    asked = datetime.now(UTC)
+    await flow.wish("v3")
+    found = await flow.until(lambda w: w["status"]["rollout"]["to"]["revision"] == "v3")
+    begun = datetime.fromisoformat(found["status"]["rollout"]["startedAt"])
+    told = [c for c in bench.calls(mark) if c.group == WORKFLOWS.group and c.is_write]
+    assert len(told) < mine / 2
+    await flow.at("Promoted", seconds=300)
+    told = [c for c in bench.calls(mark) if c.group == WORKFLOWS.group and c.is_write]
+    assert set(Counter(c.name for c in told).values()) == {2}
+    print(f"{(begun - asked).total_seconds():.1f} s from the newer wish to its rollout")
+
+
+async def written(bench: Bench, mark: Any, count: int) -> None:
+    """Wait until so many instances were written to."""
+    async with asyncio.timeout(SECONDS):
+        while bench.writes(mark)[f"patch {WORKFLOWS.plural}"] < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
 
 def seconds(calls: list[Entry]) -> float:

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY, API_VERSION, MANAGER_STATUS
+from belay.api.names import API_VERSION, MANAGER_STATUS
 from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase
 from belay.api.workflow import WorkflowSpec
@@ -29,7 +29,7 @@ from belay.shell.observe import Allowed, Observer, Watched
 from belay.shell.recorder import Recorder
 from belay.shell.resources import WORKFLOWS, WORKLOADS
 from belay.shell.revisions import RevisionCache
-from belay.shell.turn import Turn
+from belay.shell.turn import Turn, wish_of
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class Reconciler:
         for one in WorkflowSpec.model_validate(raw["spec"]).target.workloads:
             found = await turn.get(WORKLOADS[one.api_version, one.kind], one.name)
             versions.append(found and found["metadata"]["resourceVersion"])
-        return (*_wish(raw), wanted and wanted.uid, *versions)
+        return (*wish_of(raw), wanted and wanted.uid, *versions)
 
     async def _observe(self, turn: Turn) -> Observed | None:
         try:
@@ -209,7 +209,7 @@ class Reconciler:
             except Conflict:
                 turn.forget(WORKFLOWS, seen.key.name)
                 newer = await turn.get(WORKFLOWS, seen.key.name)
-                if newer is None or _wish(newer) != _wish(raw):
+                if newer is None or wish_of(newer) != wish_of(raw):
                     raise
                 raw = newer
             else:
@@ -293,15 +293,6 @@ class Reconciler:
         if look is None or look.at != at:
             look = self._looks[key] = _Look(at, rollout.phase, self._now())
         return look.since
-
-
-def _wish(raw: Object) -> tuple[object, ...]:
-    """All of a Workflow that a decision rests on."""
-    metadata = raw["metadata"]
-    annotations = metadata.get("annotations") or {}
-    tokens = [annotations.get(name) for name in (ANNOTATION_RETRY, ANNOTATION_ABORT)]
-    going = metadata.get("deletionTimestamp")
-    return metadata["uid"], metadata["generation"], going, tokens, raw.get("status")
 
 
 def _status_body(key: Key, raw: Object, status: WorkflowStatus) -> Object:

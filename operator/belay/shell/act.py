@@ -55,7 +55,7 @@ from belay.shell.errors import (
     Unavailable,
     is_uid_mismatch,
 )
-from belay.shell.instances import try_pause, write_all
+from belay.shell.instances import PATIENCE, try_pause, write_while_wished
 from belay.shell.resources import CONFIG_MAPS, PODS, REVISIONS, WORKLOADS, Resource
 from belay.shell.turn import Turn
 
@@ -105,9 +105,10 @@ async def _act(turn: Turn, action: Action, senses: Senses) -> Refusal | None:
         case DeletePod() | DeletePreview() | DeleteConfigMap() | DeleteRevision():
             await _delete(turn, action)
         case PauseInstances(writes):
-            return _instances_refused(await write_all(turn.cluster, writes), _UNPAUSED)
+            failed = await write_while_wished(turn, writes, seconds=PATIENCE)
+            return _instances_refused(failed, _UNPAUSED)
         case ResumeInstances(writes):
-            return _instances_refused(await write_all(turn.cluster, writes), _NOT_LET_GO)
+            return _instances_refused(await write_while_wished(turn, writes), _NOT_LET_GO)
         case AccountFor():
             await account.keep(turn, action)
         case _:

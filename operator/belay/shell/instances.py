@@ -1,7 +1,8 @@
 """Running instances: reading them, and the writes that pause them and let them go."""
 
 import asyncio
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +31,10 @@ from belay.shell.turn import Turn
 
 AT_ONCE: Final = 16
 """Writes to instances that are under way together."""
+BATCH: Final = 64
+"""Writes to instances between two looks at what is wished."""
+PATIENCE: Final = 10.0
+"""Seconds of writes after which a phase looks at its deadline."""
 _ALIVE: Final = "status.phase!=Succeeded,status.phase!=Failed"
 
 
@@ -211,6 +216,24 @@ async def write_all(
 
     answers = await asyncio.gather(*(one(write) for write in writes))
     return [a for a in answers if a is not None]
+
+
+async def write_while_wished(
+    turn: Turn, writes: Sequence[InstanceWrite], *, seconds: float = math.inf
+) -> list[tuple[InstanceWrite, ApiError]]:
+    """As `write_all`, for as long as nothing else is wished. Raises `Conflict` where it is.
+
+    What is left after so many `seconds` is found by the next look.
+    """
+    clock = asyncio.get_running_loop().time
+    until, failed = clock() + seconds, list[tuple[InstanceWrite, ApiError]]()
+    for begin in range(0, len(writes), BATCH):
+        if begin:
+            await turn.heed()
+        failed += await write_all(turn.cluster, writes[begin : begin + BATCH])
+        if clock() >= until:
+            break
+    return failed
 
 
 async def try_pause(cluster: Cluster, write: InstanceWrite) -> None:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY
 from belay.core.keys import Key
 from belay.core.observed import DryRun, Refusal
 from belay.shell.cluster import Cluster, Object
-from belay.shell.errors import NotFound
+from belay.shell.errors import Conflict, NotFound
 from belay.shell.resources import CONFIG_MAPS, REVISIONS, WORKFLOWS, Resource
 
 
@@ -37,6 +38,14 @@ class Turn:
             self._lists[at] = await self.cluster.list(resource, self.key.namespace, labels=labels)
         return self._lists[at]
 
+    async def heed(self) -> None:
+        """Look at the Workflow again. Raises `Conflict` where it is wished otherwise by now."""
+        known = await self.get(WORKFLOWS, self.key.name)
+        self.forget(WORKFLOWS, self.key.name)
+        found = await self.get(WORKFLOWS, self.key.name)
+        if known is None or found is None or wish_of(found) != wish_of(known):
+            raise Conflict(409, "Conflict", "the Workflow has changed since this turn began")
+
     async def version(self) -> str:
         """The Workflow's resourceVersion that this turn ends on; empty when it is gone."""
         found = await self.get(WORKFLOWS, self.key.name)
@@ -56,3 +65,12 @@ class Turn:
         """A write to one of these three changes no pod, nor what keeps templates."""
         if resource not in (WORKFLOWS, REVISIONS, CONFIG_MAPS):
             self._lists.clear()
+
+
+def wish_of(workflow: Object) -> tuple[object, ...]:
+    """All of a Workflow that a decision rests on."""
+    metadata = workflow["metadata"]
+    annotations = metadata.get("annotations") or {}
+    tokens = [annotations.get(name) for name in (ANNOTATION_RETRY, ANNOTATION_ABORT)]
+    going = metadata.get("deletionTimestamp")
+    return metadata["uid"], metadata["generation"], going, tokens, workflow.get("status")
