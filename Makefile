@@ -48,8 +48,14 @@ faults: $(READY) ## Meet faults at a sample of all calls; ARGS="--seed 7 --scena
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: faults-full
-faults-full: $(READY) ## The same with every fault at every call of every scenario: hours
-	@$(BIN)/python -m tests.faults --seconds 36000 $(ARGS)
+faults-full: $(READY) ## Every fault at every call, world and all bugs; ARGS="--write" for the docs
+	@$(BIN)/python -m tests.faults.full $(ARGS)
+
+.PHONY: coverage
+coverage: $(READY) ## List the branches of core/ that neither unit nor model tests take
+	@$(BIN)/coverage run --source belay.core -m pytest -q -p no:xdist --cluster control-plane \
+		tests/unit tests/model $(ARGS)
+	@$(BIN)/coverage report --show-missing --skip-covered
 
 .PHONY: world
 world: $(READY) ## Lose leaders in every phase, break the world; ARGS="--only etcd --handovers 5"

@@ -1,40 +1,15 @@
 """Each bug that is put in is noticed by the tests that it is said to be noticed by."""
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
 import pytest
 from tests.bugs.bugs import BUGS, Bug
+from tests.bugs.noticing import FAILED, noticed
 from tests.harness.setup import ROOT
 
 SAMPLE = 5
 """Bugs in a run of `make test`, by the seed."""
-FAILED = 1
-"""pytest's exit code where tests ran and some failed."""
-
-
-def noticed(bug: Bug, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the tests on a copy of the operator with this bug."""
-    copy = folder / "operator"
-    shutil.copytree(ROOT / "operator", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    file = copy / "belay" / bug.file
-    text = file.read_text()
-    file.write_text(text.replace(bug.old, bug.new))
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p"]
-    command += ["no:xdist", "--cluster", "control-plane", "--seed", "1", *bug.caught.split()]
-    return subprocess.run(
-        [*command, "-o", f"pythonpath={copy} {ROOT}"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{copy}", "PYTEST_ADDOPTS": ""},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=str)

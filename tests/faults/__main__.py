@@ -6,16 +6,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from tests.faults.plans import Plan, plans_of, shuffled
+from tests.faults.records import Line, Records
 from tests.faults.runner import Result, Runner, runner
 from tests.faults.scenarios import SCENARIOS
-from tests.harness.cluster import Kind, running
+from tests.harness.cluster import Cluster, Kind, running
 
 SLOW = 12.0
 """Seconds after which a plan is named: something waited for its last resort."""
+PER_CLUSTER = 1_000
+"""Plans after which a new control plane takes over: nobody deletes their namespaces."""
+PART = "plan"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,64 +34,94 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--index", type=int, action="append")
     parser.add_argument("--most", type=int, help="plans at most")
     parser.add_argument("--logs", action="store_true", help="show what operators said")
+    parser.add_argument("--results", type=Path, help="go on from this file, and add to it")
     given = parser.parse_args(arguments)
-    with (
-        running(Kind.CONTROL_PLANE) as cluster,
-        tempfile.TemporaryDirectory(prefix="belay-faults-") as folder,
-    ):
-        cluster.apply_crds()
-        return asyncio.run(_main(given, cluster, Path(folder)))
+    return play(given, Records(given.results))
 
 
-async def _main(given: argparse.Namespace, cluster: object, folder: Path) -> int:
+def play(given: argparse.Namespace, records: Records) -> int:
+    """On as many control planes as it takes; gives 1 where a violation was found."""
     began = time.monotonic()
-    async with runner(cluster, folder) as playing:
-        results = await playing.measure(given.scenario or SCENARIOS)
-        for result in results:
-            _tell(result, logs=given.logs)
-        if any(r.violations for r in results):
-            return 1
-        every = [p for r in results if r.found is not None for p in _plans(r)]
-        chosen = [p for p in shuffled(every, given.seed) if _meant(p, given)]
-        done: list[Result] = []
-        try:
-            await _play(playing, chosen[: given.most], given, began, done)
-        finally:
-            _table(done, len(every), time.monotonic() - began)
-    return 1 if any(r.violations for r in done) else 0
+    batches = _Batches(given, records)
+    try:
+        while batches.left:
+            with (
+                running(Kind.CONTROL_PLANE) as cluster,
+                tempfile.TemporaryDirectory(prefix="belay-faults-") as folder,
+            ):
+                cluster.apply_crds()
+                if not asyncio.run(batches.play(cluster, Path(folder))):
+                    return 1
+    finally:
+        _table(records, time.monotonic() - began)
+    return int(any(line.violations for line in records.last if line.part == PART))
 
 
-def _plans(base: Result) -> list[Plan]:
-    assert base.found is not None
-    verbs = [call.partition(" ")[0] for call in base.found.calls]
-    return list(plans_of(base.plan.scenario, verbs, base.found.watched))
+class _Batches:
+    """As many plans at a time as one control plane is to see."""
+
+    def __init__(self, given: argparse.Namespace, records: Records) -> None:
+        self._given = given
+        self._records = records
+        self._until = time.monotonic() + given.seconds
+        self._done = records.done(PART)
+        self.left = True
+        """Whether there is more, and time for it."""
+
+    async def play(self, cluster: Cluster, folder: Path) -> bool:
+        """The next ones; False where not even the undisturbed runs are as they should be."""
+        given = self._given
+        async with runner(cluster, folder) as playing:
+            results = await playing.measure(given.scenario or SCENARIOS)
+            for result in results:
+                _tell(result, logs=given.logs)
+                if result.found is not None:
+                    verbs = [call.partition(" ")[0] for call in result.found.calls]
+                    self._records.count(result.plan.scenario, verbs, result.found.watched)
+            if any(r.violations for r in results):
+                return False
+            plans = list(self._plans())
+            await self._play(playing, plans[:PER_CLUSTER])
+            self.left = len(plans) > PER_CLUSTER and time.monotonic() < self._until
+            return True
+
+    def _plans(self) -> Iterator[Plan]:
+        """What is asked for, and not yet played."""
+        given = self._given
+        chosen = (p for p in shuffled(_every(self._records), given.seed) if _meant(p, given))
+        return (p for p in islice(chosen, given.most) if str(p) not in self._done)
+
+    async def _play(self, playing: Runner, plans: Sequence[Plan]) -> None:
+        waiting = iter(plans)
+
+        async def lane() -> None:
+            for plan in waiting:
+                if time.monotonic() > self._until:
+                    return
+                self._done.add(str(plan))
+                result = await playing.run(plan)
+                self._records.add(_line(result))
+                _tell(result, logs=self._given.logs)
+
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(self._given.at_once):
+                lanes.create_task(lane())
+
+
+def _every(records: Records) -> list[Plan]:
+    counted = ((name, *records.calls[name]) for name in SCENARIOS if name in records.calls)
+    return [plan for name, verbs, events in counted for plan in plans_of(name, verbs, events)]
 
 
 def _meant(plan: Plan, given: argparse.Namespace) -> bool:
+    wanted = given.scenario is None or plan.scenario in given.scenario
     named = given.fault is None or any(part in str(plan.fault) for part in given.fault)
-    return named and (given.index is None or plan.index in given.index)
+    return wanted and named and (given.index is None or plan.index in given.index)
 
 
-async def _play(
-    playing: Runner,
-    plans: list[Plan],
-    given: argparse.Namespace,
-    began: float,
-    done: list[Result],
-) -> None:
-    """What was run until it is interrupted is in `done`."""
-    waiting = iter(plans)
-
-    async def lane() -> None:
-        for plan in waiting:
-            if time.monotonic() - began > given.seconds:
-                return
-            done.append(await playing.run(plan))
-            _tell(done[-1], logs=given.logs)
-
-    async with asyncio.TaskGroup() as lanes:
-        for _ in range(given.at_once):
-            lanes.create_task(lane())
+def _line(result: Result) -> Line:
+    plan, seconds = result.plan, round(result.seconds, 1)
+    return Line(PART, str(plan), str(plan.fault), result.violations, result.fired, seconds)
 
 
 def _tell(result: Result, *, logs: bool) -> None:
@@ -103,18 +138,20 @@ def _tell(result: Result, *, logs: bool) -> None:
         print(result.log, flush=True)
 
 
-def _table(done: list[Result], every: int, seconds: float) -> None:
+def _table(records: Records, seconds: float) -> None:
+    """Of all that the records have."""
+    done = [line for line in records.last if line.part == PART]
     fired, faults = Counter[str](), Counter[str]()
-    for result in done:
-        faults[str(result.plan.fault)] += 1
-        fired[str(result.plan.fault)] += result.fired
+    for line in done:
+        faults[line.kind] += 1
+        fired[line.kind] += line.came_to_pass
     for fault in sorted(faults):
-        print(f"  {fault:32} {faults[fault]:5} plans, {fired[fault]:5} came to pass")
-    wrong = sum(bool(r.violations) for r in done)
-    slow = max((r.seconds for r in done), default=0.0)
+        print(f"  {fault:40} {faults[fault]:5} plans, {fired[fault]:5} came to pass")
+    wrong = sum(bool(line.violations) for line in done)
+    slow = max((line.seconds for line in done), default=0.0)
     print(
-        f"{len(done)} of {every} plans, {sum(fired.values())} came to pass, {wrong} with a "
-        f"violation, {seconds:.0f} s, slowest {slow:.1f} s"
+        f"{len(done)} of {len(_every(records))} plans, {sum(fired.values())} came to pass, "
+        f"{wrong} with a violation, {seconds:.0f} s, slowest {slow:.1f} s"
     )
 
 

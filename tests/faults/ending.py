@@ -80,6 +80,8 @@ async def late_changes(place: Place, proxy: Proxy) -> AsyncIterator[str]:
     No server can refuse that what is gone is created: a preview pod then ends by its own deadline,
     and a ConfigMap stays until the look for unused ones.
     """
+    if not proxy.holds_back:
+        return
     before = await versions(place)
     said = await proxy.let_late_through()
     after = await versions(place)

@@ -92,6 +92,8 @@ class Operator:
     restarts: bool = True
     clock: str = ""
     """A file that says how many seconds its clock is ahead."""
+    resync: float = 2.0
+    """Seconds between its periodic lists."""
     starts: int = 0
     codes: list[int] = field(default_factory=list)
     _pid: int = 0
@@ -109,6 +111,7 @@ class Operator:
             log=str(self.log),
             lease=self.lease,
             clock=self.clock,
+            resync=self.resync,
         )
         self.starts += 1
 

@@ -90,6 +90,11 @@ class Proxy:
     def arm(self, plan: Plan) -> None:
         self.armed, self.plan = True, plan
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether a call waits for its way to the server."""
+        return self._late is not None
+
     async def let_late_through(self) -> str | None:
         """What the server says to the call that was held back; None where there is none."""
         late, self._late = self._late, None

@@ -14,6 +14,7 @@ from typing import Any
 from tests.faults import ending
 from tests.faults.ending import Found
 from tests.faults.operators import Operator, Zygote
+from tests.faults.patience import Patience
 from tests.faults.plans import REFUSALS, Plan
 from tests.faults.proxy import Proxy, Upstream, upstream
 from tests.faults.scenarios import SCENARIOS, Place, Scenario, lives
@@ -25,8 +26,10 @@ from tests.harness.cluster import Cluster
 from belay.shell.cluster import Cluster as Api
 
 Object = dict[str, Any]
-PATIENCE = 60.0
+PATIENCE = 90.0
 """Seconds until the end has to come; the longest way is a half-open watch."""
+RESYNC = 6.0
+"""Seconds between periodic lists: what waits for one costs less than what lists."""
 QUIET = 0.6
 """Seconds without a write, at rest."""
 EVENTS_LATE = 10.0
@@ -81,7 +84,9 @@ class Runner:
         namespace = f"f-{uuid.uuid4().hex[:10]}"
         place = Place(self.api, self.standin, namespace)
         log = self.folder / f"{namespace}.log"
-        operator = Operator(self.zygote, self.folder / f"{namespace}.json", namespace, log)
+        operator = Operator(
+            self.zygote, self.folder / f"{namespace}.json", namespace, log, resync=RESYNC
+        )
         proxy = Proxy(self.upstream, namespace, operator.kill)
         began = time.monotonic()
         try:
@@ -117,23 +122,22 @@ class Runner:
         """Wait for the right end, or for any that lasts; what lasts is judged."""
         scenario = SCENARIOS[plan.scenario]
         base = self.bases.get(plan.scenario)
-        until = time.monotonic() + PATIENCE
-        told_by = time.monotonic() + (EVENTS_LATE if len(proxies) == 1 else TAKEN_OVER)
+        patience = Patience(PATIENCE)
+        told_by = Patience(EVENTS_LATE if len(proxies) == 1 else TAKEN_OVER)
         while True:
-            left = until - time.monotonic()
             over = _over(place) if scenario.phase else _gone
-            ended = await place.until(over, max(left, 0.1))
+            ended = await place.until(over, max(patience.left, 0.1))
             await place.collect_garbage() if not scenario.phase else None
             written = [len(proxy.written) for proxy in proxies]
             await asyncio.sleep(QUIET)
             found = await ending.read(place, *proxies)
             late = tuple(w for p, n in zip(proxies, written, strict=True) for w in p.written[n:])
             good = base is None or ending.is_right(found, base)
-            if time.monotonic() >= until or (ended and not late and good):
+            if patience.is_over or (ended and not late and good):
                 return replace(found, writes_at_rest=late)
             if late and len(proxies) > 1:
-                told_by = time.monotonic() + TAKEN_OVER
-            if ended and not late and plan.fault in REFUSALS and time.monotonic() > told_by:
+                told_by = Patience(TAKEN_OVER)
+            if ended and not late and plan.fault in REFUSALS and told_by.is_over:
                 return found
 
     def kubeconfig(self, port: int) -> str:

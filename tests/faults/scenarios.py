@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from tests.faults.patience import Patience
 from tests.faults.standin import Life, StandIn
 from tests.harness import workbench_manifests as manifests
 
@@ -117,10 +118,12 @@ class Place:
         def there() -> bool:
             return self.namespace in self.standin.workflows and good(self.workflow)
 
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds), self.standin.news:
-                await self.standin.news.wait_for(there)
-                return True
+        patience = Patience(seconds)
+        while not patience.is_over:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience.left), self.standin.news:
+                    await self.standin.news.wait_for(there)
+                    return True
         return False
 
     async def until_phase(self, *phases: str, seconds: float = 60) -> bool:

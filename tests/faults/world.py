@@ -5,17 +5,22 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from statistics import median
+from typing import TypeVar
 
 from tests.faults.neighbours import beside_poison
 from tests.faults.outages import Outage, World
+from tests.faults.records import Line, Records
 from tests.faults.replicas import Handover, How, Shift, hand_over, late_writes, shifts
-from tests.faults.rounds import Spot, play, spots
+from tests.faults.rounds import Verdict, play, spots
 from tests.faults.runner import Runner, runner
 from tests.faults.scenarios import SCENARIOS
 from tests.harness.cluster import Cluster, Kind, running
+
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,16 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", help="a part of the name of what is played")
     parser.add_argument("--at-once", type=int, default=10)
     parser.add_argument("--logs", action="store_true", help="show what operators said")
+    parser.add_argument("--results", type=Path, help="go on from this file, and add to it")
     given = parser.parse_args(arguments)
+    return visit(given, Records(given.results))
+
+
+def visit(given: argparse.Namespace, records: Records) -> int:
+    """What the records do not have yet; gives 1 where a violation was found."""
     with (
         running(Kind.CONTROL_PLANE) as cluster,
         tempfile.TemporaryDirectory(prefix="belay-world-") as folder,
     ):
         cluster.apply_crds()
-        return asyncio.run(_main(given, cluster, Path(folder)))
+        return asyncio.run(_main(given, records, cluster, Path(folder)))
 
 
-async def _main(given: argparse.Namespace, cluster: Cluster, folder: Path) -> int:
+async def _main(given: argparse.Namespace, records: Records, cluster: Cluster, folder: Path) -> int:
     async with runner(cluster, folder) as playing:
         names = given.scenario or list(SCENARIOS)
         names = Random(f"{given.seed}-scenarios").sample(names, given.scenarios or len(names))
@@ -48,51 +59,91 @@ async def _main(given: argparse.Namespace, cluster: Cluster, folder: Path) -> in
             if result.violations:
                 print(f"VIOLATION {result.plan}: {result.violations}")
                 return 1
-        chosen = [s for s in shifts(playing.bases) if given.only is None or given.only in str(s)]
-        Random(f"{given.seed}-shifts").shuffle(chosen)
-        done = await _hand_over(playing, chosen[: given.handovers], given.at_once)
-        wrong = _report(done, logs=given.logs)
-        audit = cluster.audit()
-        assert audit is not None
-        for namespace, entry in late_writes(audit, [one.namespace for one in done]):
-            shift = next(one.shift for one in done if one.namespace == namespace)
-            print(f"VIOLATION {shift}: written after another led: {entry}")
-            wrong += 1
-        beside = await beside_poison(playing, given.seed, given.poison)
-        print(f"{beside.stored} hostile Workflows: {dict(beside.ends)}")
-        print(f"beside them a promotion in {beside.seconds:.2f} s", flush=True)
-        for violation in beside.violations:
-            print(f"VIOLATION beside poison: {violation}")
-        wrong += bool(beside.violations)
-        wrong += await _break(playing, given, cluster, folder)
+        wrong = await _lose_leaders(playing, given, records, cluster)
+        if "poison" not in records.done("poison"):
+            wrong += await _poison(playing, given, records)
+        wrong += await _break(
+            playing, given, records, World(cluster, playing.api, folder / "clock")
+        )
     return 1 if wrong else 0
 
 
-async def _break(playing: Runner, given: argparse.Namespace, cluster: Cluster, folder: Path) -> int:
+async def _lose_leaders(
+    playing: Runner, given: argparse.Namespace, records: Records, cluster: Cluster
+) -> int:
+    """Every way in every phase; gives how many are wrong."""
+    before = records.done("handover")
+    meant = [s for s in shifts(playing.bases) if given.only is None or given.only in str(s)]
+    Random(f"{given.seed}-shifts").shuffle(meant)
+    chosen = [s for s in meant[: given.handovers] if str(s) not in before]
+    done = await _hand_over(playing, chosen, given.at_once)
+    audit = cluster.audit()
+    assert audit is not None
+    late = {one.namespace: "" for one in done}
+    for namespace, entry in late_writes(audit, list(late)):
+        late[namespace] = f"written after another led: {entry}"
+    done = [
+        replace(d, violations=(*d.violations, late[d.namespace])) if late[d.namespace] else d
+        for d in done
+    ]
+    for one in done:
+        took = one.led or 0.0
+        records.add(Line("handover", str(one.shift), one.shift.how, one.violations, seconds=took))
+    return _report(done, logs=given.logs)
+
+
+async def _poison(playing: Runner, given: argparse.Namespace, records: Records) -> int:
+    """Gives 1 where something is wrong."""
+    beside = await beside_poison(playing, given.seed, given.poison)
+    print(f"{beside.stored} hostile Workflows: {dict(beside.ends)}")
+    print(f"beside them a promotion in {beside.seconds:.2f} s", flush=True)
+    for violation in beside.violations:
+        print(f"VIOLATION beside poison: {violation}")
+    kind = f"{beside.stored} hostile Workflows, stored beside a promotion"
+    records.add(Line("poison", "poison", kind, beside.violations, seconds=beside.seconds))
+    return int(bool(beside.violations))
+
+
+async def _break(playing: Runner, given: argparse.Namespace, records: Records, world: World) -> int:
     """Every outage, for some rollouts at a time; gives how many are wrong."""
     random = Random(f"{given.seed}-outages")
     outages = [o for o in Outage if given.only is None or given.only in o]
     random.shuffle(outages)
-    world = World(cluster, playing.api, folder / "clock")
+    before = records.done("outage")
     wrong = count = 0
     for outage in outages[: given.outages]:
         every = spots(playing.bases)
-        chosen = random.sample(every, min(given.spots or len(every), len(every)))
+        meant = random.sample(every, min(given.spots or len(every), len(every)))
+        chosen = [spot for spot in meant if f"{outage}, {spot}" not in before]
         for few in batched(chosen, given.at_once):
             for verdict in await play(playing, world, outage, few, given.seed):
-                told = verdict.end if verdict.came_to_pass else "was not there in time"
-                print(f"{verdict}: {told}, {verdict.seconds:.1f} s", flush=True)
+                _pronounce(verdict, records, logs=given.logs)
                 count += verdict.came_to_pass
                 wrong += bool(verdict.violations)
-                for violation in verdict.violations:
-                    print(f"VIOLATION {verdict}: {violation}", flush=True)
-                if verdict.violations and given.logs:
-                    print(verdict.log, flush=True)
     print(f"{count} rollouts met an outage, {wrong} with a violation")
     return wrong
 
 
-def batched(spots: Sequence[Spot], size: int) -> Iterator[Sequence[Spot]]:
+def _pronounce(verdict: Verdict, records: Records, *, logs: bool) -> None:
+    told = verdict.end if verdict.came_to_pass else "was not there in time"
+    print(f"{verdict}: {told}, {verdict.seconds:.1f} s", flush=True)
+    for violation in verdict.violations:
+        print(f"VIOLATION {verdict}: {violation}", flush=True)
+    if verdict.violations and logs:
+        print(verdict.log, flush=True)
+    records.add(
+        Line(
+            "outage",
+            str(verdict),
+            verdict.outage,
+            verdict.violations,
+            verdict.came_to_pass,
+            round(verdict.seconds, 1),
+        )
+    )
+
+
+def batched(spots: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for start in range(0, len(spots), size):
         yield spots[start : start + size]
 

@@ -28,7 +28,6 @@ WRONG_LATER: Final = "10.3."
 """The same, once real traffic is observed."""
 HOME: Final = "belay-system"
 """Where leases are."""
-RESYNC: Final = 2.0
 _DIE_WITH_PARENT: Final = 1
 
 
@@ -70,7 +69,7 @@ def _operate(told: dict[str, Any]) -> NoReturn:
         health_address="127.0.0.1",
         health_port=0,
         workers=4,
-        resync=ResyncSettings(period=RESYNC),
+        resync=ResyncSettings(period=told["resync"]),
     )
     # As in the product, but for who answers: the askers of all types are this one.
     assembly.AskerByType = lambda askers: by_address  # type: ignore[misc, assignment]
