@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 
 from belay_runner.engine import Execution, Rejected, Variable
 from belay_runner.envelopes import Envelope, Folder
@@ -81,6 +82,7 @@ class Carrier:
                 return
             run.state = State.STOPPED if run.abort_reason is not None else stood.state
             run.ended, run.outputs = now(), stood.outputs
+            run.tokens = stood.tokens
             run.holder = run.envelope = run.execution = None
             run.in_flight.clear()
             said = run.abort_reason or stood.error
@@ -124,6 +126,10 @@ class Carrier:
                 run.nodes_done += 1
                 if event.failed:
                     self._metrics.node_failures.labels(event.kind).inc()
+                error = redact(event.error, run.secrets) if event.error else None
+                event = replace(event, error=error)
+            for feed in tuple(run.feeds):
+                feed.put(event)
 
     def _stand(self, run: Run, execution: Execution, stood: Stood) -> None:
         """It is paused: sealed, or gone on with at once where somebody asked for that meanwhile."""

@@ -151,7 +151,13 @@ class _Process:
 def _tools(settings: Settings) -> Tools:
     return Tools(
         web=Web(Allowed.of(settings.http_allow), settings.http_seconds, _ANSWER_BYTES),
-        models=Models(settings.llm_url, settings.llm_key_file) if settings.llm_url else None,
+        models=_models(settings),
         code=CodeProcess(settings.code_seconds) if settings.allow_code else None,
         workers=settings.workers,
     )
+
+
+def _models(settings: Settings) -> Models | None:
+    if settings.llm_url is None:
+        return None
+    return Models(settings.llm_url, settings.llm_key_file, settings.llm_seconds)

@@ -29,6 +29,8 @@ class NodeBegan:
 
     key: str
     node: str
+    kind: str
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class NodeEnded:
     node: str
     kind: str
     failed: bool
+    error: str | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Stood:
     state: State
     outputs: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    tokens: int = 0
 
 
 Progress = NodeBegan | NodeEnded | Stood

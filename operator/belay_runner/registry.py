@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from belay_runner.carrying import Carrier
 from belay_runner.envelopes import Envelope, Folder
+from belay_runner.feed import Feed
 from belay_runner.inputs import checked
 from belay_runner.problems import Code, Problem
 from belay_runner.progress import State, Stood
@@ -26,6 +27,8 @@ class Wish:
     id: str | None = None
     content_digest: str | None = None
     trial: bool = False
+    feed: Feed | None = None
+    """Whoever reads along from the beginning."""
 
 
 class Registry:
@@ -62,11 +65,11 @@ class Registry:
         inputs = checked(revision.ready.inputs, wish.inputs)
         with self._runs.lock:
             if wish.id in self._runs.known or wish.id in self._runs.handed_over:
-                return self.get(str(wish.id))
+                return _read_along(self.get(str(wish.id)), wish)
             if self._runs.ending or (self._runs.closed_by and not wish.trial):
                 raise Problem(Code.DRAINING, "intake is closed: runs are being paused or moved")
             run = Run(wish.id or new_id(), revision.content_digest, revision)
-            self._runs.add(run)
+            self._runs.add(_read_along(run, wish))
         try:
             env = self._carrier.env(run, revision)
             execution = revision.ready.start(_system(wish, run), inputs, env)
@@ -192,6 +195,13 @@ class Registry:
         if active is None:
             raise Problem(Code.NO_ACTIVE_REVISION, "no revision is active in this pod")
         return active
+
+
+def _read_along(run: Run, wish: Wish) -> Run:
+    """Under the lock."""
+    if wish.feed is not None:
+        run.feeds.append(wish.feed)
+    return run
 
 
 def _ask_to_pause(run: Run, holder: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from belay_runner import engine
 from belay_runner.engine import Execution
 from belay_runner.envelopes import Envelope, seal
+from belay_runner.feed import Feed
 from belay_runner.problems import Code, Problem
 from belay_runner.progress import State
 from belay_runner.revisions import Revision
@@ -51,6 +52,9 @@ class Run:
     nodes_done: int = 0
     error: str | None = None
     outputs: Mapping[str, Any] = field(default_factory=dict)
+    tokens: int = 0
+    feeds: list[Feed] = field(default_factory=list)
+    """Of callers who read along."""
     secrets: tuple[str, ...] = ()
     execution: Execution | None = None
     envelope: Envelope | None = None

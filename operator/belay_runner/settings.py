@@ -32,6 +32,7 @@ class Settings:
     code_seconds: float
     llm_url: str | None
     llm_key_file: Path | None
+    llm_seconds: float
 
 
 def read(arguments: Sequence[str] | None = None) -> Settings:
@@ -76,4 +77,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--code-seconds", type=float, default=10, help="most that a code node takes")
     add("--llm-url", help="base URL of an endpoint like OpenAI's, such as https://host/v1")
     add("--llm-key-file", type=Path, help="file with its key")
+    add("--llm-seconds", type=float, default=300, help="most that one call of a model takes")
     return parser

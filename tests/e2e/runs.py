@@ -63,46 +63,23 @@ http.server.ThreadingHTTPServer(("", 8080), Slow).serve_forever()
 
 def letter(slow: str, version: str, source: str = "{{x}} and {{all | join('+')}}") -> Object:
     """A slow call, then one in each item of an iteration, and a letter that names the version."""
-    inside = {"isInIteration": True, "iteration_id": "each"}
     url = f"http://{slow}:8080/{{{{#start.seconds#}}}}/"
-    each = dsl.node(
-        "each",
-        "iteration",
-        iterator_selector=["split", "items"],
-        output_selector=["held", "body"],
-        start_node_id="eachstart",
-        is_parallel=False,
-        parallel_nums=1,
-        error_handle_mode="terminated",
-        output_type="array[string]",
-    )
-    begin = {**dsl.node("eachstart", "iteration-start", **inside), "parentId": "each"}
-    held = {**dsl.call("held", url + "{{#each.item#}}", **inside), "parentId": "each"}
     split = dsl.code(
         "split",
         "def main(items):\n    return {'items': items.split(',')}",
         {"items": "array[string]"},
         items=["start", "items"],
     )
+    held = dsl.call("held", url + "{{#each.item#}}")
     text = dsl.app(
         dsl.start(dsl.text("name"), dsl.text("seconds"), dsl.text("items")),
         dsl.call("called", url + "{{#start.name#}}"),
         split,
-        each,
-        begin,
-        held,
+        *dsl.iteration("each", ["split", "items"], ["held", "body"], held),
         dsl.template(
             "letter", f"{source} by {version}", x=["called", "body"], all=["each", "output"]
         ),
         dsl.end(letter=["letter", "output"]),
-        edges=[
-            dsl.edge("start", "called"),
-            dsl.edge("called", "split"),
-            dsl.edge("split", "each"),
-            dsl.edge("eachstart", "held"),
-            dsl.edge("each", "letter"),
-            dsl.edge("letter", "end"),
-        ],
     )
     return dict(json.loads(text))
 

@@ -56,16 +56,130 @@ def code(name: str, source: str, outputs: Mapping[str, str], /, **variables: Seq
     )
 
 
+MODEL = {
+    "provider": "langgenius/openai/openai",
+    "name": "stub",
+    "mode": "chat",
+    "completion_params": {"temperature": 0},
+}
+
+
 def llm(name: str, prompt: str) -> Node:
-    model = {"provider": "langgenius/openai/openai", "name": "stub", "mode": "chat"}
     return node(
         name,
         "llm",
-        model={**model, "completion_params": {"temperature": 0}},
+        model=MODEL,
         prompt_template=[{"role": "user", "text": prompt, "id": "1"}],
         context={"enabled": False, "variable_selector": []},
         vision={"enabled": False},
         variables=[],
+    )
+
+
+def iteration(
+    name: str,
+    items: Sequence[str],
+    output: Sequence[str],
+    /,
+    *children: Node,
+    parallel: int = 1,
+    on_error: str = "terminated",
+) -> list[Node]:
+    """The children, one after the other, for each of the items; `{{#name.item#}}` is the item."""
+    whole = node(
+        name,
+        "iteration",
+        iterator_selector=list(items),
+        output_selector=list(output),
+        start_node_id=f"{name}start",
+        is_parallel=parallel > 1,
+        parallel_nums=parallel,
+        error_handle_mode=on_error,
+        output_type="array[string]",
+    )
+    return [whole, *_inside(name, "iteration", {"isInIteration": True}, children)]
+
+
+def loop(
+    name: str,
+    variables: Mapping[str, tuple[str, Any]],
+    until: Sequence[Mapping[str, Any]],
+    /,
+    *children: Node,
+    most: int = 10,
+) -> list[Node]:
+    """The children again and again; `variables` are name -> (type, first value)."""
+    whole = node(
+        name,
+        "loop",
+        start_node_id=f"{name}start",
+        loop_count=most,
+        logical_operator="and",
+        break_conditions=[{"id": str(n), **each} for n, each in enumerate(until)],
+        loop_variables=[
+            {
+                "id": label,
+                "label": label,
+                "var_type": kind,
+                "value_type": "constant",
+                "value": value,
+            }
+            for label, (kind, value) in variables.items()
+        ],
+        error_handle_mode="terminated",
+    )
+    return [whole, *_inside(name, "loop", {"isInLoop": True}, children)]
+
+
+def _inside(
+    name: str, kind: str, told: Mapping[str, Any], children: Sequence[Node]
+) -> Sequence[Node]:
+    begin, about = node(f"{name}start", f"{kind}-start"), {**told, f"{kind}_id": name}
+    return [
+        {**each, "parentId": name, "data": {**each["data"], **about}} for each in (begin, *children)
+    ]
+
+
+def assign(name: str, target: Sequence[str], operation: str, value: Any = None) -> Node:
+    """With a number or a text itself; a sequence is the selector of a variable."""
+    constant = isinstance(value, str | int)
+    item = {
+        "variable_selector": list(target),
+        "input_type": "constant" if constant else "variable",
+        "operation": operation,
+        "value": value,
+    }
+    return node(name, "assigner", version="2", items=[item])
+
+
+def extractor(name: str, query: Sequence[str], **kinds: str) -> Node:
+    """Takes `name`, a text, and what `kinds` say."""
+    wanted = {"name": "string", **kinds}
+    return node(
+        name,
+        "parameter-extractor",
+        model={**MODEL, "name": "extractor"},
+        query=list(query),
+        parameters=[
+            {"name": each, "type": kind, "description": each, "required": False}
+            for each, kind in wanted.items()
+        ],
+        reasoning_mode="prompt",
+        instruction="",
+        vision={"enabled": False},
+    )
+
+
+def classifier(name: str, query: Sequence[str]) -> Node:
+    """Two classes, `1` and `2`."""
+    return node(
+        name,
+        "question-classifier",
+        model={**MODEL, "name": "classifier"},
+        query_variable_selector=list(query),
+        classes=[{"id": "1", "name": "billing"}, {"id": "2", "name": "other"}],
+        instructions="",
+        vision={"enabled": False},
     )
 
 
@@ -89,20 +203,30 @@ def edge(source: str, target: str, handle: str = "source") -> dict[str, Any]:
     }
 
 
+def _inner(nodes: Sequence[Node]) -> list[dict[str, Any]]:
+    """Inside of a container its nodes follow one another."""
+    scopes: dict[str, list[str]] = {}
+    for each in nodes:
+        if "parentId" in each:
+            scopes.setdefault(each["parentId"], []).append(each["id"])
+    return [edge(a, b) for names in scopes.values() for a, b in pairwise(names)]
+
+
 def app(
     *nodes: Node,
     edges: Sequence[Mapping[str, Any]] | None = None,
     env: Sequence[Mapping[str, Any]] = (),
+    conversation: Sequence[Mapping[str, Any]] = (),
     mode: str = "workflow",
 ) -> str:
-    """A whole export; without edges the nodes follow one another."""
+    """A whole export; without edges the nodes follow one another, also inside of containers."""
     names = [each["id"] for each in nodes if "parentId" not in each]
-    chain = [edge(a, b) for a, b in pairwise(names)]
-    graph = {"nodes": list(nodes), "edges": chain if edges is None else list(edges)}
+    outer = [edge(a, b) for a, b in pairwise(names)] if edges is None else edges
+    graph = {"nodes": list(nodes), "edges": [*outer, *_inner(nodes)]}
     workflow = {
         "graph": graph,
         "environment_variables": list(env),
-        "conversation_variables": [],
+        "conversation_variables": list(conversation),
         "features": {},
     }
     shown = {"name": "test", "mode": mode}

@@ -90,6 +90,18 @@ class Runner:
         data: dict[str, Any] = response.json()["data"]
         return data
 
+    def stream(self, inputs: Mapping[str, Any], **more: Any) -> Iterator[dict[str, Any]]:
+        """Start a run and read along; events as they come, a ping as `{"event": "ping"}`."""
+        body = {"inputs": inputs, "response_mode": "streaming", **more}
+        with self.data.stream("POST", "/v1/workflows/run", json=body) as response:
+            assert response.status_code == 200, response.read()
+            assert response.headers["content-type"].startswith("text/event-stream")
+            for line in response.iter_lines():
+                if line.startswith("event: "):
+                    yield {"event": line.removeprefix("event: ")}
+                if line.startswith("data: "):
+                    yield json.loads(line.removeprefix("data: "))
+
     def result(self, run: str) -> dict[str, Any]:
         data: dict[str, Any] = self.data.get(f"/v1/workflows/run/{run}").json()
         return data

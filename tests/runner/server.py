@@ -2,9 +2,14 @@
 
 import json
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any, Final, Self
+
+Misbehaviour = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Server:
@@ -13,6 +18,8 @@ class Server:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.asked: list[dict[str, Any]] = []
+        self.says: dict[str, str] = {}
+        """Model -> what it says; others repeat what they hear, or misbehave as they are named."""
         self._gates: dict[str, threading.Event] = {}
         outer = self
 
@@ -53,8 +60,15 @@ class Server:
         for name in list(self._gates):
             self.open(name)
 
+    def arrived(self, name: str, count: int) -> None:
+        """Wait until so many have come to this gate."""
+        until = time.monotonic() + 60
+        while self.calls[f"/gate/{name}"] < count:
+            assert time.monotonic() < until, f"{self.calls} instead of {count} at {name}"
+            time.sleep(0.005)
+
     def answer(self, handler: BaseHTTPRequestHandler, body: str) -> None:
-        path, _, query = handler.path.partition("?")
+        path = handler.path.partition("?")[0]
         self.calls[path] += 1
         status, headers, text = 200, {}, path.rpartition("/")[2]
         if path.startswith("/gate/"):
@@ -66,8 +80,16 @@ class Server:
         if path.startswith("/header"):
             text = handler.headers.get("authorization", "")
         if path.endswith("/chat/completions"):
-            self.asked.append(json.loads(body))
-            text = _completion(json.loads(body), query)
+            asked = json.loads(body)
+            self.asked.append(asked)
+            if misbehaves := _MODELS.get(asked["model"]):
+                misbehaves(handler)
+                return
+            if asked["model"] == "held":
+                self.gate("model").wait(60)
+            if asked["model"].isdecimal():
+                status, headers = int(asked["model"]), {"Retry-After": "1"}
+            text = _completion(asked, self.says.get(asked["model"]))
         self._send(handler, status, headers, text.encode())
 
     def _send(
@@ -84,8 +106,47 @@ class Server:
             handler.close_connection = True
 
 
-def _completion(asked: dict[str, Any], _: str) -> str:
+def _completion(asked: dict[str, Any], said: str | None) -> str:
     last = str(asked["messages"][-1]["content"])
-    said = json.dumps({"answer": last}) if "response_format" in asked else f"said: {last}"
+    if said is None:
+        said = json.dumps({"answer": last}) if "response_format" in asked else f"said: {last}"
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     return json.dumps({"choices": [{"message": {"content": said}}], "usage": usage})
+
+
+def _says(body: bytes, kind: str = "application/json", more: int = 0) -> Misbehaviour:
+    """This body, and `more` bytes that are promised and never come."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", kind)
+        handler.send_header("Content-Length", str(len(body) + more))
+        handler.end_headers()
+        handler.wfile.write(body)
+        handler.close_connection = True
+
+    return answer
+
+
+def _without_end(piece: bytes, pause: float) -> Misbehaviour:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.close_connection = True
+        with suppress(OSError):
+            while True:
+                handler.wfile.write(piece)
+                time.sleep(pause)
+
+    return answer
+
+
+_MODELS: Final[Mapping[str, Misbehaviour]] = {
+    "no-json": _says(b"<html>busy</html>", "text/html"),
+    "no-choice": _says(b'{"choices": []}'),
+    "streams": _says(b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\n', "text/event-stream"),
+    "breaks-off": _says(b'{"choices": [', more=100),
+    "endless": _without_end(b" " * 65536, 0),
+    "drips": _without_end(b" ", 0.02),
+}

@@ -81,7 +81,7 @@ def test_more_runs_than_may_be_are_sent_away_with_a_time(begin: Any, server: Ser
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"inputs": {"x": "1"}, "response_mode": "streaming"}, 400),
+        ({"inputs": {"x": "1"}, "response_mode": "batch"}, 400),
         ({"inputs": {"x": "1"}, "run_id": "../etc"}, 400),
         ({"inputs": "x"}, 400),
         ({}, 400),

@@ -13,11 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from belay_runner.api.common import Body, answer, not_found, on_error, on_problem, read
+from belay_runner.api.stream import Stream, data
 from belay_runner.envelopes import Digest, RunId
+from belay_runner.feed import Feed
 from belay_runner.metrics import Metrics
 from belay_runner.problems import Problem
 from belay_runner.registry import Registry, Wish
-from belay_runner.run import Run, told
 from belay_runner.settings import MIB
 
 _MOST: Final = 20 * MIB
@@ -26,7 +27,7 @@ _MOST: Final = 20 * MIB
 class _Wish(Body):
     inputs: dict[str, Any]
     user: str = "anonymous"
-    response_mode: Literal["blocking", "async"] = "blocking"
+    response_mode: Literal["blocking", "streaming", "async"] = "blocking"
     run_id: RunId | None = None
     content_digest: Digest | None = None
 
@@ -71,35 +72,20 @@ class Data:
 
     async def _start(self, request: Request) -> Response:
         sent = await read(request, _Wish, _MOST)
-        wish = Wish(sent.inputs, sent.user, sent.run_id, sent.content_digest)
+        feed = Feed() if sent.response_mode == "streaming" else None
+        wish = Wish(sent.inputs, sent.user, sent.run_id, sent.content_digest, feed=feed)
         run = await run_in_threadpool(self._registry.start, wish)
         request.state.revision = run.revision.label if run.revision else ""
+        if feed is not None:
+            return Stream(run, feed, sent.inputs)
         if sent.response_mode == "blocking":
             await asyncio.shield(asyncio.wrap_future(run.settled))
-        return answer(
-            {"task_id": run.id, "workflow_run_id": run.id, "data": _data(run)},
-        )
+        return answer({"task_id": run.id, "workflow_run_id": run.id, "data": data(run)})
 
     async def _get(self, request: Request) -> Response:
-        return answer(_data(self._registry.get(request.path_params["id"])))
+        return answer(data(self._registry.get(request.path_params["id"])))
 
     async def _stop(self, request: Request) -> Response:
         sent, run = await read(request, _Stop, MIB), self._registry.get(request.path_params["id"])
         self._registry.abort(run, f"stopped by {sent.user[:64]}")
         return answer({"result": "success"})
-
-
-def _data(run: Run) -> dict[str, Any]:
-    seconds = ((run.ended or run.started) - run.started).total_seconds()
-    return {
-        "id": run.id,
-        "workflow_id": run.content_digest,
-        "status": run.state.value,
-        "outputs": dict(run.outputs),
-        "error": run.error,
-        "elapsed_time": seconds,
-        "total_steps": run.nodes_done,
-        "total_tokens": 0,
-        "created_at": told(run.started),
-        "finished_at": told(run.ended),
-    }

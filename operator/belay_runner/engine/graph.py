@@ -182,12 +182,14 @@ class Execution:
         state = _ENDS.get(type(event))
         if state is not None:
             error = getattr(event, "error", None) or getattr(event, "reason", None)
-            return Stood(state, _plain(self._state.outputs), error)
+            return Stood(state, _plain(self._state.outputs), error, self._state.total_tokens)
         if isinstance(event, NodeRunStartedEvent) and not isinstance(event, NodeRunRetryEvent):
-            return NodeBegan(event.id, event.node_id)
+            return NodeBegan(event.id, event.node_id, str(event.node_type), event.node_title)
         if isinstance(event, (NodeRunSucceededEvent, *_FAILED_NODES)):
-            failed = isinstance(event, _FAILED_NODES)
-            return NodeEnded(event.id, event.node_id, str(event.node_type), failed)
+            failed, error = isinstance(event, _FAILED_NODES), getattr(event, "error", None)
+            taken = (event.finished_at or event.start_at) - event.start_at
+            kind, seconds = str(event.node_type), taken.total_seconds()
+            return NodeEnded(event.id, event.node_id, kind, failed, error, seconds)
         return None
 
 

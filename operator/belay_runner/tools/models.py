@@ -1,5 +1,6 @@
 """Language models: any endpoint that speaks OpenAI's chat completions."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,10 @@ from typing import Any, Final
 
 import httpx
 
-_SECONDS: Final = 300.0
+from belay_runner.tools import bounded
+from belay_runner.tools.bounded import TooMuch
+
+_MOST_BYTES: Final = 10 * 1024 * 1024
 _PASSED_ON: Final = frozenset(
     {"temperature", "top_p", "max_tokens", "presence_penalty", "frequency_penalty", "seed"}
 )
@@ -29,10 +33,11 @@ class Reply:
 class Models:
     """One endpoint, which the administrator named and trusts."""
 
-    def __init__(self, url: str, key_file: Path | None) -> None:
+    def __init__(self, url: str, key_file: Path | None, seconds: float) -> None:
         self._url, self._key_file = f"{url.rstrip('/')}/chat/completions", key_file
+        self._seconds = seconds
         self._client = httpx.Client(
-            timeout=httpx.Timeout(_SECONDS, connect=10),
+            timeout=httpx.Timeout(seconds, connect=min(seconds, 10)),
             trust_env=False,
             verify=httpx.create_ssl_context(),
         )
@@ -54,12 +59,9 @@ class Models:
             named = {"name": "answer", "schema": dict(schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         try:
-            response = self._client.post(self._url, json=body, headers=self._headers())
-            if response.status_code != httpx.codes.OK:
-                raise ModelFailed(f"the model's endpoint answered {response.status_code}")
-            told = response.json()
+            told = json.loads(self._answer(body))
             text = str(told["choices"][0]["message"]["content"] or "")
-        except httpx.HTTPError as error:
+        except (TooMuch, httpx.HTTPError) as error:
             raise ModelFailed(
                 f"the model's endpoint: {str(error) or type(error).__name__}"
             ) from error
@@ -70,6 +72,13 @@ class Models:
         usage = told.get("usage") or {}
         counts = (int(usage.get(f"{part}_tokens") or 0) for part in ("prompt", "completion"))
         return Reply(text, *counts)
+
+    def _answer(self, body: Mapping[str, Any]) -> bytes:
+        asked = self._client.stream("POST", self._url, json=body, headers=self._headers())
+        with asked as response:
+            if response.status_code != httpx.codes.OK:
+                raise ModelFailed(f"the model's endpoint answered {response.status_code}")
+            return bounded.content(response, self._seconds, _MOST_BYTES)
 
     def _headers(self) -> dict[str, str]:
         if self._key_file is None:

@@ -5,7 +5,6 @@ attempts out, and the address that was judged is the one that is dialled.
 """
 
 import socket
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,10 @@ from typing import Any
 import httpcore
 import httpx
 
+from belay_runner.tools import bounded
 from belay_runner.tools.allowed import Allowed, NotAllowed
+from belay_runner.tools.bounded import TooMuch
 
-_CHUNK = 64 * 1024
 _CONNECTIONS = httpx.Limits(max_connections=128, max_keepalive_connections=32)
 
 
@@ -50,23 +50,12 @@ class Web:
         try:
             self._allowed.check_host(target.host, _port(target))
             with self._client.stream(method, target, timeout=limits, **sent) as response:
-                content = self._content(response)
+                content = bounded.content(response, self._seconds, self._most)
                 return Answer(response.status_code, dict(response.headers), content, url)
-        except (NotAllowed, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (NotAllowed, TooMuch, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise CallFailed(
                 f"{method} {target.host}: {str(error) or type(error).__name__}"
             ) from error
-
-    def _content(self, response: httpx.Response) -> bytes:
-        until, parts, size = time.monotonic() + self._seconds, [], 0
-        for part in response.iter_bytes(_CHUNK):
-            size += len(part)
-            if size > self._most:
-                raise CallFailed(f"the answer has more than {self._most} bytes")
-            if time.monotonic() > until:
-                raise CallFailed(f"the answer took longer than {self._seconds:g} s")
-            parts.append(part)
-        return b"".join(parts)
 
 
 def _port(url: httpx.URL) -> int:
