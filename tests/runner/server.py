@@ -73,6 +73,9 @@ class Server:
         status, headers, text = 200, {}, path.rpartition("/")[2]
         if path.startswith("/gate/"):
             self.gate(text).wait(60)
+        if path == "/drips":
+            _MISBEHAVING["drips"](handler)
+            return
         if path.startswith("/redirect"):
             status, headers = 302, {"Location": f"{self.url}/echo/elsewhere"}
         if path.startswith("/big/"):
@@ -82,7 +85,7 @@ class Server:
         if path.endswith("/chat/completions"):
             asked = json.loads(body)
             self.asked.append(asked)
-            if misbehaves := _MODELS.get(asked["model"]):
+            if misbehaves := _MISBEHAVING.get(asked["model"]):
                 misbehaves(handler)
                 return
             if asked["model"] == "held":
@@ -142,7 +145,7 @@ def _without_end(piece: bytes, pause: float) -> Misbehaviour:
     return answer
 
 
-_MODELS: Final[Mapping[str, Misbehaviour]] = {
+_MISBEHAVING: Final[Mapping[str, Misbehaviour]] = {
     "no-json": _says(b"<html>busy</html>", "text/html"),
     "no-choice": _says(b'{"choices": []}'),
     "streams": _says(b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\n', "text/event-stream"),

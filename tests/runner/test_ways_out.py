@@ -45,8 +45,9 @@ def test_a_call_that_is_not_allowed_fails_with_the_reason(
 
 def test_a_call_that_takes_too_long_ends(begin: Any, server: Server) -> None:
     with begin("--http-seconds", "0.2") as own:
-        data = called(own, f"{server.url}/gate/too-long")
-        assert (data["status"], data["elapsed_time"] < 5) == ("failed", True)
+        for path in ("gate/too-long", "drips"):
+            data = called(own, f"{server.url}/{path}")
+            assert (data["status"], data["elapsed_time"] < 5) == ("failed", True)
     server.open("too-long")
 
 
