@@ -66,9 +66,8 @@ async def test_an_undo_at_rest_is_told_and_left_alone_until_a_retry(
     kubectl(bench, "rollout", "undo", "deployment/app")
     await bench.until_runs("v1")
     mark = bench.mark()
+    found = await flow.until(lambda f: ready(f)["status"] == "False")
     await flow.looked_at()
-    found = await flow.now()
-    assert ready(found)["status"] == "False"
     assert condition(found, "Serving")["status"] == "False"
     told = condition(found, "Drifted")["message"]
     assert "kubectl" in told

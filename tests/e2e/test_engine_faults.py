@@ -55,12 +55,12 @@ async def test_runs_go_on_when_their_workflow_is_deleted_while_the_operator_is_d
     some = await letters(bench)
     runs = await some.start(RUNS)
     before = {p["metadata"]["uid"] for p in await some.pods()}
-    template = (await bench.get(DEPLOYMENTS, "letters"))["metadata"]["generation"]
+    template = (await bench.get(DEPLOYMENTS, "letters"))["spec"]["template"]
     await some.flow.wish("v2")
     found = await some.flow.at(phase)
     await bench.until(CONFIG_MAPS, found["status"]["rollout"]["runs"], bool)
     if phase == "Delivering":
-        await bench.until(DEPLOYMENTS, "letters", lambda d: d["metadata"]["generation"] > template)
+        await bench.until(DEPLOYMENTS, "letters", lambda d: d["spec"]["template"] != template)
     bench.operator.kill()
     if phase == "Delivering":
         await replaced(some, before)

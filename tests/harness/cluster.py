@@ -70,7 +70,7 @@ class Cluster:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "crds"))
         self.until_served(WORKFLOWS, REVISIONS)
 
-    def until_served(self, *resources: Resource, seconds: float = 30) -> None:
+    def until_served(self, *resources: Resource, seconds: float = 120) -> None:
         """Wait until the API server answers for these resources, and clients find them.
 
         A CRD may be Established a moment before that, and has no conditions at all at first.
