@@ -64,9 +64,12 @@ def back(
 ) -> Decision:
     """Begin the way back; `outcome` is what it leads to.
 
-    There is none from what was found running, or from the stable revision itself.
+    There is none from what was found running, or from the stable revision itself: but a person who
+    ends the delivery of that before it has arrived does not ask for what ran before it.
     """
-    if rollout.inherited or _is_stable(seen, rollout):
+    asked = outcome in (Outcome.ABORTED, Outcome.SUPERSEDED)
+    halfway = asked and _elsewhere(seen, rollout.to)
+    if rollout.inherited or (_is_stable(seen, rollout) and not halfway):
         left = Outcome.HELD if outcome is Outcome.REVERTED else outcome
         return _left(seen, now, rollout, left, **more)
     if seen.status.stable is None and outcome is Outcome.REVERTED:
@@ -240,9 +243,15 @@ def _holds(seen: Observed, rollout: Rollout, why: Why) -> bool:
 
 
 def _quarantined(seen: Observed, rollout: Rollout, why: Why, now: datetime) -> list[Quarantine]:
-    """The quarantine after this failure; only the revision's fault and an abort are remembered."""
-    before = seen.status.quarantine
+    """The quarantine after this failure; only the revision's fault and an abort are remembered.
+
+    Whoever aborts the return to what is proven does not say that it is bad.
+    """
+    before, stable = seen.status.quarantine, seen.status.stable
     if why.fault not in (Fault.REVISION, Fault.PERSON):
+        return before
+    proven = stable is not None and stable.digest == rollout.to.digest
+    if proven and why.fault is Fault.PERSON:
         return before
     entry = Quarantine(
         attempt_digest=rollout.attempt_digest,

@@ -152,6 +152,26 @@ def test_the_way_back_waits_no_longer_than_revert_pause() -> None:
 # Deadlines
 
 
+@pytest.mark.parametrize("newer", [None, "v9"])
+def test_a_return_to_stable_that_is_ended_before_it_is_delivered_is_made_all_the_same(
+    newer: str | None,
+) -> None:
+    """Else what was never proven would run on: v2 is observed, v1 is wanted, then not any more."""
+    toy = running(window="60s").wish("v2").run(Phase.OBSERVING)
+    toy.stubborn = {"a"}
+    toy.wish("v1").run(Phase.PAUSING)
+    assert toy.carries() == "v2"
+    if newer is None:
+        toy.abort = "stop"
+    else:
+        toy.wish(newer)
+    toy.run()
+    assert (toy.carries(), toy.status.active_revision) == ("v1", "v1")
+    assert toy.status.phase == (Outcome.ABORTED if newer is None else Phase.PENDING)
+    assert not toy.status.quarantine
+    assert released(toy)
+
+
 def test_what_does_not_pause_in_time_ends_the_rollout_before_anything_is_delivered() -> None:
     toy = running()
     toy.stubborn = {"b"}
