@@ -17,6 +17,7 @@ from tests.harness.cluster import Cluster
 from tests.harness.workbench import Bench, Object
 from tests.harness.workbench_operator import Operator
 
+from belay.core.engine.names import label_of
 from belay.core.keys import Key
 from belay.shell.backups.secrets import SecretStore
 from belay.shell.backups.store import load
@@ -110,7 +111,7 @@ async def _sizes(some: Letters, name: str, found: Change) -> None:
     bench = some.bench
     backup = await load(SecretStore(bench.api), Key(bench.namespace, some.flow.name), name)
     found.envelopes = [len(packed(one)) for one in backup.envelopes.values()]
-    secrets = await bench.find(SECRETS, f"belay.dev/backup={name}")
+    secrets = await bench.find(SECRETS, f"belay.dev/backup={label_of(some.flow.name, name)}")
     found.stored = sum(len(text) * 3 // 4 for s in secrets for text in s["data"].values())
 
 

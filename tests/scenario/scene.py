@@ -224,6 +224,19 @@ class Scene:
         self.tale.tell("node", f"loses pod {name}")
         self.server.delete(PODS, NAMESPACE, name)
 
+    def breaks_before_it_pauses(self, run: str) -> None:
+        """The node of a run's pod fails when that is told to pause; callers begin one elsewhere."""
+        gone, left = sorted(self._engines(), key=lambda p: run not in p.runs)
+
+        def fails() -> None:
+            gone.dumb = True
+            self.loses_pod_of(run)
+            told = next(iter(left.runs.values())).model_copy(update={"id": "run-3"})
+            left.runs["run-3"] = told
+            self.tale.tell("callers", "begin run-3")
+
+        gone.at_pause = fails
+
     def comes_to_a_stand(self, run: str) -> None:
         """A run that was told to pause does so at last."""
         for process in self.machine.world.processes.values():

@@ -43,7 +43,7 @@ BACKUP_SECRET_TYPE: Final = "belay.dev/backup"  # noqa: S105
 LABEL_BACKUP_OF: Final = "belay.dev/backup-of"
 """On what is kept of a Workflow's runs: its name."""
 LABEL_BACKUP: Final = "belay.dev/backup"
-"""On each part of a backup: the name of the backup."""
+"""On each part of a backup: the name of the backup, without that of its Workflow."""
 ANNOTATION_ENGINE: Final = "belay.dev/engine"
 """On a target whose engine is paused: how that engine is spoken with."""
 ANNOTATION_RUNS: Final = "belay.dev/runs"

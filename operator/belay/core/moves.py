@@ -85,7 +85,7 @@ def pausing(seen: Observed, now: datetime, rollout: Rollout, limit: str, **more:
     """The record at the beginning of Pausing; what an engine holds is kept under a fresh name."""
     wanted = seen.spec.instances
     if wanted is not None and wanted.engine is not None:
-        more["runs"] = next_runs(seen.key.name, rollout)
+        more["runs"] = next_runs(seen.key.name, seen.uid, rollout)
     return enter(rollout, Phase.PAUSING, now, limit, paused=True, **more)
 
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from belay.api.instance_kinds import InstanceKind
-from belay.api.names import LABEL_PAUSED_BY, MANAGER_PAUSE
+from belay.api.names import LABEL_PAUSED_BY
 from belay.core.decision import InstanceWrite
 from belay.core.workloads import KINDS
+from belay.core.workloads.raw import is_paused_by_us
 from belay.shell.cluster import Cluster, Object
 from belay.shell.engine.engines import Engines
 from belay.shell.engine.orphans import let_go
@@ -84,14 +85,8 @@ async def marked(
                 if not kinds.may_be_missing(resource):
                     problems.append(error.message)
                 continue
-            found += [Marked(resource, o["metadata"], kind) for o in listed if _is_ours(o)]
+            found += [Marked(resource, o["metadata"], kind) for o in listed if is_paused_by_us(o)]
     return Search(tuple(found), tuple(problems))
-
-
-def _is_ours(raw: Object) -> bool:
-    """Whether we put the label there, and not somebody who copied an object."""
-    entries = raw["metadata"].get("managedFields") or []
-    return any(e.get("manager") == MANAGER_PAUSE for e in entries)
 
 
 async def orphans(cluster: Cluster, found: Iterable[Marked]) -> list[Marked]:

@@ -229,3 +229,50 @@ async def engine_left_and_superseded(scene: Scene) -> None:
     await scene.rest()
     assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
     assert sorted(scene.machine.world.resumed) == ["run-1", "run-2"]
+
+
+@story(
+    "A Workflow is made anew while its runs are paused",
+    """v2 is delivered, and only the backup has the runs, when the Workflow is deleted and made anew
+    at once; soon it wants v3. Its pause waits until Belay has let the runs of the deleted one go
+    on. Then they are paused and kept once more, though its rollout has the same id as the one that
+    was under way.""",
+)
+async def engine_made_anew(scene: Scene) -> None:
+    await scene.stable_on("v1", **ROLLING)
+    scene.begins_runs("run-1", "run-2")
+    scene.publish("v2")
+    scene.publish("v3")
+    scene.wants("v2")
+    await scene.phase("Verifying")
+    scene.deletes_workflow()
+    scene.workflow("v2", **ROLLING)
+    await scene.rest()
+    scene.wants("v3")
+    await scene.phase("Pausing")
+    await scene.passes(2)
+    assert scene.seen()["status"]["phase"] == "Pausing"
+    assert "still paused for a Workflow that is gone" in str(scene.seen()["status"]["conditions"])
+    await scene.sweeps()
+    await scene.rest()
+    await scene.sweeps()
+    assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
+    assert sorted(scene.machine.world.resumed) == ["run-1", "run-1", "run-2", "run-2"]
+    assert not scene.closed()
+
+
+@story(
+    "A pod ends as soon as it was asked",
+    """run-1 was seen in a pod that is gone before it has paused. The record knows it from the first
+    look, so it is reported lost by its name; run-3, which began meanwhile, is noted, too.""",
+)
+async def engine_pod_lost_at_once(scene: Scene) -> None:
+    await scene.stable_on("v1", **ROLLING)
+    scene.begins_runs("run-1", "run-2")
+    scene.breaks_before_it_pauses("run-1")
+    scene.publish("v2")
+    scene.wants("v2")
+    await scene.rest()
+    assert scene.runs_of_engine() == {"run-2": "running", "run-3": "running"}
+    counts = scene.seen()["status"]["rollout"]["instances"]
+    assert (counts["lostRuns"], counts["resumed"]) == (["run-1"], 2)

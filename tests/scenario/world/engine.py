@@ -30,6 +30,8 @@ class Process:
     claims: dict[str, str] = field(default_factory=dict)
     dumb: bool = False
     """It answers nothing."""
+    at_pause: Callable[[], None] = lambda: None
+    """What happens when it is told to pause."""
 
 
 @dataclass(slots=True)
@@ -96,6 +98,7 @@ class Peer:
         return [run for _, run in sorted(self._here().runs.items())]
 
     async def pause_all(self, holder: str) -> None:
+        self.world.at(self.pod).at_pause()
         here = self._here()
         self._tell("pauses its runs")
         self.world.paused += 1

@@ -8,8 +8,8 @@ from tests.unit.core import world
 from belay.api.instances import Engine, InstanceCounts, Policy
 from belay.api.status import Rollout
 from belay.core.engine.account import paused
-from belay.core.engine.names import next_runs, rollout_of
-from belay.core.engine.plan import noted, settle
+from belay.core.engine.names import label_of, named_by, next_runs, rollout_of
+from belay.core.engine.plan import is_noted, noted, settle
 from belay.core.engine.steps import waits
 from belay.core.engine.view import (
     BackupView,
@@ -160,12 +160,40 @@ def test_each_pause_has_a_name_of_its_own() -> None:
             "phaseStartedAt": world.NOW,
         }
     )
-    first = next_runs("wf-1", begun)
-    second = next_runs("wf-1", begun.model_copy(update={"runs": first}))
-    after = next_runs("wf-1", begun.model_copy(update={"runs": "wf-1-runs-11-1-3"}))
-    assert (first, second, after) == ("wf-1-runs-12-1-1", "wf-1-runs-12-1-2", first)
+    uid, earlier = "0a1b2c3d-4e5f", "wf-1-runs-0a1b2c3d-11-1-3"
+    first = next_runs("wf-1", uid, begun)
+    second = next_runs("wf-1", uid, begun.model_copy(update={"runs": first}))
+    after = next_runs("wf-1", uid, begun.model_copy(update={"runs": earlier}))
+    assert (first, second, after) == (
+        "wf-1-runs-0a1b2c3d-12-1-1",
+        "wf-1-runs-0a1b2c3d-12-1-2",
+        first,
+    )
+    assert first != next_runs("wf-1", "5e6f7a8b-4e5f", begun)
     assert rollout_of("wf-1", second) == "12-1"
-    assert rollout_of("wf", "wf-runs-x") is None
+    assert label_of("wf-1", second) == "runs-0a1b2c3d-12-1-2"
+    assert named_by("wf-1", label_of("wf-1", second)) == second
+
+
+@pytest.mark.parametrize(
+    "name", ["wf-1-runs-x", "wf-1-runs-2-1-1", "wf-1-runs--2-1-1", "wf-2-runs-0a1b2c3d-2-1-1", ""]
+)
+def test_no_other_name_is_one_of_its_backups(name: str) -> None:
+    assert rollout_of("wf-1", name) is None
+
+
+def test_the_record_tells_of_runs_from_the_first_look_on() -> None:
+    """What is gone since stays in it; what has begun, or came to its end, is set right."""
+    first = {"gone": FOUND, "over": FOUND, "there": Entry(DIGEST, pod="a")}
+    runs = (run("there"), run("begun"), run("over", RunState.SUCCEEDED, None))
+    seen = engine(pod("a", *runs), **first)
+    assert noted(seen) == {
+        "begun": Entry(DIGEST, pod="a"),
+        "gone": FOUND,
+        "there": Entry(DIGEST, pod="a"),
+    }
+    assert not is_noted(seen)
+    assert is_noted(replace(seen, record=noted(seen)))
 
 
 def test_a_claim_of_the_pause_before_is_taken_over() -> None:

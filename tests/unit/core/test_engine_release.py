@@ -10,7 +10,8 @@ from tests.unit.core.world import deployment, view
 from belay.api.names import ANNOTATION_ENGINE, ANNOTATION_RUNS, LABEL_PAUSED_BY
 from belay.core.engine.actions import ReleaseEngine, SettleRuns
 from belay.core.engine.marks import Mark, read_mark
-from belay.core.engine.steps import Runs, letting_go
+from belay.core.engine.steps import Runs, letting_go, waits
+from belay.core.engine.telling import unpaused
 from belay.core.engine.view import EngineView, Entry, Fate, RunState
 from belay.core.keys import Key
 
@@ -76,3 +77,12 @@ def test_the_mark_stays_while_a_pod_is_not_heard() -> None:
     step = letting_go(seen, RUNS, (TARGET,))
     assert isinstance(step, ReleaseEngine)
     assert ([p.name for p in step.closed], step.labelled) == (["a"], ())
+
+
+def test_a_pause_waits_while_the_mark_of_another_workflow_is_there() -> None:
+    closed = pod("a", **CLOSED)
+    assert engine(closed).stands
+    seen = replace(engine(closed), foreign=("Deployment triage",))
+    assert waits(seen)
+    (told,) = unpaused(seen)
+    assert told.startswith("Deployment triage is still paused for a Workflow that is gone; ")

@@ -17,7 +17,7 @@ from belay.shell.backups.store import Backup, Store, StoreError
 from belay.shell.errors import Forbidden
 from belay.shell.resources import SECRETS
 
-KEY, NAME = Key("shop", "wf-1"), "wf-1-runs-2-1-1"
+KEY, NAME = Key("shop", "wf-1"), "wf-1-runs-0a1b2c3d-2-1-1"
 DIGEST = "sha256:" + "a" * 64
 
 
@@ -85,7 +85,7 @@ async def test_one_that_is_too_large_is_refused_before_anything_is_written(
 
 
 async def test_what_is_deleted_is_gone_and_others_stay(place: Store) -> None:
-    other = "wf-1-runs-3-1-1"
+    other = "wf-1-runs-0a1b2c3d-3-1-1"
     for name in (NAME, other):
         await backups.save(place, KEY, name, backup("run-1"))
     await place.delete(KEY, NAME)

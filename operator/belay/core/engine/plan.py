@@ -87,11 +87,22 @@ def _lost(entry: Entry, why: str) -> Entry:
     return replace(entry, fate=Fate.LOST, why=why)
 
 
+def is_noted(engine: EngineView) -> bool:
+    """Whether the record tells of all runs that are there, and of those that are gone since."""
+    return engine.record is not None and engine.record == noted(engine)
+
+
 def noted(engine: EngineView) -> dict[str, Entry]:
-    """The record at the beginning of a pause: all runs that are not over, wherever they are."""
+    """The record of a pause that begins: all runs that are not over, wherever they are.
+
+    One that was there before, and is in no pod now, stays in it: its pod is gone.
+    """
     moving = Fate.PINNED if engine.pins else Fate.FOUND
+    before = engine.record or {}
+    gone = {run: entry for run, entry in before.items() if run not in engine.runs}
     found = {
-        run: Entry(one.content_digest, moving if one.state.moves else Fate.FOUND, pod=pod.name)
+        run: before.get(run)
+        or Entry(one.content_digest, moving if one.state.moves else Fate.FOUND, pod=pod.name)
         for run, (pod, one) in engine.runs.items()
         if not one.state.is_over
     }
@@ -99,4 +110,4 @@ def noted(engine: EngineView) -> dict[str, Entry]:
         run: engine.former_record.get(run, Entry(kept.content_digest))
         for run, kept in engine.carried.items()
     }
-    return dict(sorted({**carried, **found}.items()))
+    return dict(sorted({**carried, **gone, **found}.items()))

@@ -19,25 +19,37 @@ def waits(engine: EngineView | None) -> bool:
     """Whether runs move that should not, new ones can begin, or it cannot be told."""
     if engine is None or (engine.pins and engine.record is not None):
         return False
-    return engine.record is None or not engine.stands
+    return not (engine.stands and plan.is_noted(engine))
 
 
-def pausing(seen: Observed, rollout: Rollout) -> EngineAction | None:
-    """What brings the engine nearer to standing still; None where it has only to be waited for.
+def pausing(seen: Observed, rollout: Rollout) -> tuple[EngineAction, ...]:
+    """What brings the engine nearer to standing still; empty where it has only to be waited for.
 
-    The record comes when all pods are closed to new runs: then it names every run there is.
+    The record comes with the first contact: a pod may end before its runs stand still. It is
+    extended where runs had begun until all pods were closed to new ones.
     """
     engine = seen.engine
-    if engine is None or engine.problem:
-        return None
+    if engine is None or engine.problem or engine.foreign:
+        return ()
     marks = ((w, _mark(seen, rollout, w)) for w in _targets(seen, engine))
     unmarked = tuple((w, mark) for w, mark in marks if not _is_marked(engine, w, mark))
+    asked: list[EngineAction] = []
     if (unmarked or engine.to_ask) and not engine.pins:
-        return PauseEngine(engine, unmarked, seen.key)
-    if engine.record is None and not engine.unheard:
+        asked.append(PauseEngine(engine, unmarked, seen.key))
+    if _to_note(engine):
         needed = frozenset({rollout.id, *(h.id for h in seen.status.history), *_inherits(seen)})
-        return NoteRuns(engine, _name(rollout), plan.noted(engine), needed, seen.key)
-    return None
+        asked.append(NoteRuns(engine, _name(rollout), plan.noted(engine), needed, seen.key))
+    return tuple(asked)
+
+
+def _to_note(engine: EngineView) -> bool:
+    """Seldom: what came to its end before it stood still is taken out once, with all others."""
+    if engine.record is None:
+        return not engine.unheard or (bool(engine.heard) and not engine.pins)
+    if engine.stands:
+        return not plan.is_noted(engine)
+    closed = not (engine.to_ask or engine.unheard)
+    return closed and bool(plan.noted(engine).keys() - engine.record.keys())
 
 
 def resuming(seen: Observed, rollout: Rollout) -> EngineAction | None:

@@ -19,6 +19,9 @@ def unpaused(engine: EngineView | None) -> list[str]:
         return []
     if engine.problem:
         return [engine.problem]
+    if engine.foreign:
+        whose = f"{named(engine.foreign)} is still paused for a Workflow that is gone"
+        return [f"{whose}; Belay lets its runs go on first, or tells in its log what keeps it"]
     told = []
     if engine.moving and not engine.pins:
         told.append(f"{len(engine.moving)} runs are not at a safe point ({named(engine.moving)})")

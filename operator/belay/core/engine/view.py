@@ -145,6 +145,10 @@ class EngineView:
     pods: tuple[EnginePod, ...] = ()
     labelled: frozenset[str] = frozenset()
     """UIDs of workloads that carry the label that their engine is paused."""
+    foreign: tuple[str, ...] = ()
+    """Workloads whose engine is still paused for another Workflow, such as one that was deleted
+    and made anew. Its mark is all that leads to its runs, so they go on before others pause.
+    """
     record: Record | None = None
     """What is known of each run in this pause; None where nothing was written yet."""
     record_uid: str | None = None
@@ -192,7 +196,7 @@ class EngineView:
     @property
     def stands(self) -> bool:
         """No run moves, and none begins."""
-        return not (self.to_ask or self.moving or self.unheard or self.problem)
+        return not (self.to_ask or self.moving or self.unheard or self.problem or self.foreign)
 
     @property
     def held(self) -> dict[str, EnginePod]:

@@ -49,9 +49,8 @@ def _ask(
     seen: Observed, now: datetime, rollout: Rollout, found: Instances, until: datetime | None
 ) -> Decision:
     todo = writes.pausing(found, seen.key.namespace)
-    asked = steps.pausing(seen, rollout) if seen.failure is None else None
     actions: list[Action] = [PauseInstances(todo)] if todo else []
-    actions += [asked] if asked is not None else []
+    actions += steps.pausing(seen, rollout) if seen.failure is None else ()
     if actions:
         return moves.stay(seen, now, rollout, *actions, until=until, again=True)
     took = now - rollout.phase_started_at

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from belay.api.names import MANAGER_DELIVERY
+from belay.api.names import MANAGER_DELIVERY, MANAGER_PAUSE
 
 Raw = Mapping[str, Any]
 
@@ -46,3 +46,9 @@ def is_seen(raw: Raw) -> bool:
     return count(raw.get("status") or {}, "observedGeneration") >= int(
         raw["metadata"]["generation"]
     )
+
+
+def is_paused_by_us(raw: Raw) -> bool:
+    """Whether we put the label of a pause there, and not somebody who copied an object."""
+    entries = raw["metadata"].get("managedFields") or []
+    return any(e.get("manager") == MANAGER_PAUSE for e in entries)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from belay.api.names import BACKUP_SECRET_TYPE, LABEL_BACKUP, LABEL_BACKUP_OF
+from belay.core.engine.names import label_of, named_by
 from belay.core.keys import Key
 from belay.shell.backups.store import INDEX, StoreError
 from belay.shell.cluster import Cluster
@@ -57,10 +58,12 @@ class SecretStore:
 
     async def names(self, key: Key) -> Sequence[str]:
         found = await self._listed(key, f"{LABEL_BACKUP_OF}={key.name}")
-        return sorted({raw["metadata"]["labels"][LABEL_BACKUP] for raw in found})
+        labels = {raw["metadata"]["labels"][LABEL_BACKUP] for raw in found}
+        return sorted(named_by(key.name, label) for label in labels)
 
     async def delete(self, key: Key, backup: str) -> None:
-        found = await self._listed(key, f"{LABEL_BACKUP_OF}={key.name},{LABEL_BACKUP}={backup}")
+        label = f"{LABEL_BACKUP}={label_of(key.name, backup)}"
+        found = await self._listed(key, f"{LABEL_BACKUP_OF}={key.name},{label}")
         index = _name(backup, INDEX)
         parts = [(raw["metadata"]["name"], raw["metadata"]["uid"]) for raw in found]
         for name, uid in sorted(parts, key=lambda p: p[0] != index):
@@ -92,7 +95,7 @@ def _body(key: Key, backup: str, name: str, data: bytes) -> dict[str, Any]:
         "metadata": {
             "name": name,
             "namespace": key.namespace,
-            "labels": {LABEL_BACKUP_OF: key.name, LABEL_BACKUP: backup},
+            "labels": {LABEL_BACKUP_OF: key.name, LABEL_BACKUP: label_of(key.name, backup)},
         },
         "data": {_DATA: base64.b64encode(data).decode()},
     }

@@ -11,6 +11,7 @@ from belay.core.engine.view import Ask, EnginePod, EngineView, Run
 from belay.core.observed import Observed
 from belay.core.pods import Pod
 from belay.core.workloads import WorkloadView
+from belay.core.workloads.raw import is_paused_by_us
 from belay.shell.backups.store import StoreError, look
 from belay.shell.checks.credentials import Problem
 from belay.shell.engine import records
@@ -24,7 +25,7 @@ async def find(turn: Turn, seen: Observed, ask: Ask, engines: Engines) -> Engine
     how = _how(seen) if ask is not Ask.NOTHING else None
     if how is None:
         return None
-    engine = EngineView(seen.uid, how, labelled=_labelled(seen))
+    engine = EngineView(seen.uid, how, labelled=_labelled(seen), foreign=_foreign(seen))
     rollout = seen.status.rollout
     if ask is Ask.RUNS and rollout is not None and rollout.runs is not None:
         former = rollout.backup if rollout.backup != rollout.runs else None
@@ -67,6 +68,17 @@ def _labelled(seen: Observed) -> frozenset[str]:
         w.uid
         for w in seen.workloads
         if w.raw and (w.raw["metadata"].get("labels") or {}).get(LABEL_PAUSED_BY) == seen.uid
+    )
+
+
+def _foreign(seen: Observed) -> tuple[str, ...]:
+    """Targets with a mark of our own for another Workflow; a label that was copied is none."""
+    return tuple(
+        w.told
+        for w in seen.workloads
+        if w.raw
+        and (w.raw["metadata"].get("labels") or {}).get(LABEL_PAUSED_BY, seen.uid) != seen.uid
+        and is_paused_by_us(w.raw)
     )
 
 

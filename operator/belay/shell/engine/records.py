@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from belay.api.names import LABEL_BACKUP, LABEL_BACKUP_OF, MANAGER_PAUSE
+from belay.core.engine.names import label_of
 from belay.core.engine.view import Entry, Fate, Record
 from belay.core.keys import Key
 from belay.shell.cluster import Object
@@ -49,7 +50,7 @@ def _body(key: Key, name: str, record: Mapping[str, Entry], uid: str | None) -> 
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": key.namespace,
-        "labels": {LABEL_BACKUP_OF: key.name, LABEL_BACKUP: name},
+        "labels": {LABEL_BACKUP_OF: key.name, LABEL_BACKUP: label_of(key.name, name)},
     }
     if uid is not None:
         metadata["uid"] = uid
