@@ -1,5 +1,6 @@
 """The process: which Pythons it runs on, its two ports, its start and its end."""
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -19,12 +20,18 @@ def refusal(version: tuple[int, int, int]) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run until SIGTERM. Nothing heavy is imported before the Python is known to fit."""
+    """Run until SIGTERM. Nothing heavy is imported before the Python is known to fit.
+
+    What is imported stays, so nothing of it is worth a look of the garbage collector.
+    """
     reason = refusal(sys.version_info[:3])
     if reason:
         sys.exit(f"belay-runner: {reason}")
+    gc.disable()
     from belay_runner import process, settings
 
+    gc.freeze()
+    gc.enable()
     process.run(settings.read(arguments))
 
 

@@ -68,7 +68,7 @@ async def measure(
 
 async def _change(some: Letters, update: str, runs: int, revision: str, outcome: str) -> Change:
     found = Change(update, runs, outcome)
-    started = set(await some.start(runs))
+    started = set(await some.start(runs, 3.0))
     watched = asyncio.Event()
     watching = asyncio.create_task(_phases(some, watched))
     await watched.wait()

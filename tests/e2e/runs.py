@@ -100,7 +100,7 @@ class Letters:
     async def pods(self) -> list[Object]:
         return [p for p in await self.bench.pods(NAME) if p["status"].get("podIP")]
 
-    async def start(self, count: int, seconds: float = 3.0) -> dict[str, str]:
+    async def start(self, count: int, seconds: float = 2.0) -> dict[str, str]:
         """Runs in flight, on all pods; what each has to say in the end, by id."""
         pods = await self.pods()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.harness import binaries, network, packages
 from tests.harness.certificates import Certificates
 from tests.harness.components import IDENTITIES, Components, Ports
-from tests.harness.containers import Containerd
+from tests.harness.containers import Containerd, weigh
 from tests.harness.lock import Lock
 from tests.harness.processes import Processes
 from tests.harness.readiness import UNVERIFIED, Api, answers
@@ -113,6 +113,7 @@ class LocalCluster:
         processes.start("etcd", components.etcd())
         if self.pods:
             network.up(components.ports.api)
+            weigh(favoured=True)
             processes.start("containerd", ["containerd", "-c", self.containerd.configure()])
         api = Api(components.server, certificates)
         etcd = f"http://127.0.0.1:{components.ports.etcd}/health"
