@@ -112,7 +112,7 @@ class Peer:
         found = self._here().runs[run]
         body = {"runId": run, "contentDigest": found.content_digest, "state": f"of {run}"}
         digest = hashlib.sha256(rfc8785.dumps(body)).hexdigest()
-        return wire.envelope({**body, "sha256": f"sha256:{digest}"})
+        return wire.envelope({**body, "sha256": f"sha256:{digest}"}, run)
 
     async def resume(self, holder: str, what: Mapping[str, Any]) -> wire.Resumed:
         here = self._here()

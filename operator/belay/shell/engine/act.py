@@ -29,6 +29,7 @@ from belay.shell.checks.credentials import Problem
 from belay.shell.engine import records
 from belay.shell.engine.client import EngineError, NoAnswer, Peer
 from belay.shell.engine.engines import Engines, slots
+from belay.shell.engine.fetching import envelopes
 from belay.shell.engine.wire import BadEnvelope
 from belay.shell.errors import ApiError, NotFound
 from belay.shell.resources import CONFIG_MAPS, WORKLOADS
@@ -150,13 +151,8 @@ async def _label(turn: Turn, workload: WorkloadView, marks: Mapping[str, Any]) -
 
 
 async def _back_up(turn: Turn, action: BackUp, engines: Engines, token: str) -> None:
-    engine, limit = action.engine, slots()
-
-    async def fetched(run: str, pod: EnginePod) -> tuple[str, dict[str, Any]]:
-        async with limit:
-            return run, (await engines.peer(pod, token).envelope(run)).raw
-
-    found = dict(await asyncio.gather(*(fetched(r, p) for r, p in sorted(engine.held.items()))))
+    engine = action.engine
+    found = await envelopes(engine, engines, token)
     contents = await _definitions(turn, action)
     if engine.former is not None and engine.carried:
         before = await load(engines.store, action.key, engine.former.name)

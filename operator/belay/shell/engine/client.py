@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from ipaddress import IPv6Address
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -21,17 +22,18 @@ from belay.shell.checks.dialling import network_trouble
 from belay.shell.checks.egress import Guard, canonical
 from belay.shell.engine import wire
 
-SECONDS: Final = 10.0
-"""That one call may take; an envelope, or the reading of a definition, `LONG`."""
-LONG: Final = 60.0
-MOST: Final = 1024 * 1024
-"""Bytes of an ordinary answer."""
-MOST_OF_ENVELOPE: Final = 48 * 1024 * 1024
+MOST_OF_ENVELOPE: Final = 16 * 1024 * 1024
+"""Bytes of an envelope as it is sent: twice what the reference runner lets out by default."""
+MOST_RECEIVED: Final = MOST_OF_ENVELOPE + 1024 * 1024
+"""Bytes of one exchange, headers and framing included."""
 MOST_RUNS: Final = 20_000
 """Runs of one pod that are looked at; more are an error."""
+_MOST: Final = 2 * 1024 * 1024
+"""Bytes of an ordinary answer."""
 _PAGE: Final = 500
 _V1: Final = "/engine/v1"
 _WORDS: Final = 200
+_NOT_OURS: Final = (401, 403)
 Read = TypeVar("Read", bound=wire._Answer)  # noqa: SLF001 - their common base
 
 
@@ -54,6 +56,15 @@ class NoAnswer(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that are given to a pod."""
+
+    call: float = 10.0
+    long: float = 60.0
+    """To an envelope, to the reading of a definition, and to a list of runs with all its pages."""
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """The engine of one pod."""
 
@@ -61,6 +72,7 @@ class Peer:
     guard: Guard
     pod: EnginePod
     token: str = field(repr=False)
+    patience: Patience = Patience()
 
     async def info(self) -> wire.Info:
         told = await self._read(wire.Info, "GET", "/info")
@@ -74,11 +86,16 @@ class Peer:
 
     async def runs(self, states: str = "") -> list[wire.RunTold]:
         """All runs, page by page; of those that are over, the latest."""
-        found: list[wire.RunTold] = []
-        async for page in self._pages(states):
-            found += page
-            if len(found) > MOST_RUNS:
-                raise EngineError(self.pod.name, f"tells of more than {MOST_RUNS} runs")
+        seconds, found = self.patience.long, list[wire.RunTold]()
+        try:
+            async with asyncio.timeout(seconds):
+                async for page in self._pages(states):
+                    found += page
+                    if len(found) > MOST_RUNS:
+                        raise EngineError(self.pod.name, f"tells of more than {MOST_RUNS} runs")
+        except TimeoutError as error:
+            message = f"told of {len(found)} runs in {seconds:g} s, and that was not the end"
+            raise NoAnswer(self.pod.name, message) from error
         return found
 
     async def pause_all(self, holder: str) -> None:
@@ -87,16 +104,19 @@ class Peer:
 
     async def envelope(self, run: str) -> wire.Envelope:
         """Raises `BadEnvelope` where what comes is damaged or another run's."""
-        raw = await self._json("GET", f"/runs/{run}/envelope", most=MOST_OF_ENVELOPE, seconds=LONG)
-        found = wire.envelope(raw)
-        if found.run_id != run:
-            raise wire.BadEnvelope(f"it is of the run {found.run_id}")
-        return found
+        path, seconds = f"/runs/{run}/envelope", self.patience.long
+        raw = await self._json("GET", path, most=MOST_OF_ENVELOPE, seconds=seconds)
+        try:
+            return wire.envelope(raw, run)
+        except wire.BadEnvelope as error:
+            message = f"pod {self.pod.name}: the envelope of run {run} cannot be used: {error}"
+            raise wire.BadEnvelope(message) from error
 
     async def resume(self, holder: str, what: Mapping[str, Any]) -> wire.Resumed:
         """`what` is {id} or {envelope}."""
         body = {"holder": holder, **what}
-        return await self._read(wire.Resumed, "POST", "/runs:resume", body, seconds=LONG)
+        path, seconds = "/runs:resume", self.patience.long
+        return await self._read(wire.Resumed, "POST", path, body, seconds=seconds)
 
     async def abort(self, run: str, reason: str) -> None:
         await self._json("POST", f"/runs/{run}:abort", {"reason": reason})
@@ -105,8 +125,8 @@ class Peer:
         await self._json("PUT", "/intake", {"state": "Open", "holder": holder})
 
     async def validate(self, definition: Mapping[str, Any]) -> wire.Verdict:
-        path = "/revisions:validate"
-        return await self._read(wire.Verdict, "POST", path, definition, seconds=LONG)
+        path, seconds = "/revisions:validate", self.patience.long
+        return await self._read(wire.Verdict, "POST", path, definition, seconds=seconds)
 
     async def activate(self, content_digest: str, if_active: str | None) -> None:
         body = {"contentDigest": content_digest, "ifActive": if_active}
@@ -114,7 +134,11 @@ class Peer:
 
     async def _pages(self, states: str) -> AsyncIterator[list[wire.RunTold]]:
         cursor: str | None = ""
+        seen: set[str] = set()
         while cursor is not None:
+            if cursor in seen:
+                raise EngineError(self.pod.name, "its list of runs goes round in a circle")
+            seen.add(cursor)
             query = {"limit": str(_PAGE), "status": states, "cursor": cursor}
             asked = urlencode({name: value for name, value in query.items() if value})
             page = await self._read(wire.Runs, "GET", f"/runs?{asked}")
@@ -128,13 +152,14 @@ class Peer:
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
-        seconds: float = SECONDS,
+        seconds: float | None = None,
     ) -> Read:
         raw = await self._json(method, path, body, seconds=seconds)
         try:
             return kind.model_validate(raw)
         except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"]))
             message = f"its answer to {path.partition('?')[0]} is not the contract's: {place}"
             raise EngineError(self.pod.name, message) from error
 
@@ -144,10 +169,11 @@ class Peer:
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
-        most: int = MOST,
-        seconds: float = SECONDS,
+        most: int = _MOST,
+        seconds: float | None = None,
     ) -> dict[str, Any]:
         url = self._url(path)
+        seconds = seconds or self.patience.call
         try:
             async with asyncio.timeout(seconds):
                 status, read = await self._exchange(method, url, body, most)
@@ -156,6 +182,9 @@ class Peer:
         except aiohttp.ClientConnectorError as error:
             _, words = network_trouble(error, None)
             raise NoAnswer(self.pod.name, words, code="unconnected") from error
+        except (aiohttp.ClientResponseError, aiohttp.http.HttpProcessingError) as error:
+            message = "answered something that is not plain HTTP: is the port the engine's?"
+            raise EngineError(self.pod.name, message) from error
         except (aiohttp.ClientError, OSError) as error:
             raise NoAnswer(self.pod.name, "the connection broke off") from error
         return self._judged(status, read)
@@ -163,24 +192,29 @@ class Peer:
     async def _exchange(
         self, method: str, url: URL, body: Mapping[str, Any] | None, most: int
     ) -> tuple[int, bytes]:
-        data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        data = None if body is None else BytesIO(wire.packed(body))  # sent piece by piece
         headers = {"Authorization": f"Bearer {self.token}"}
         if data is not None:
             headers["Content-Type"] = "application/json"
         async with self.session.request(
             method, url, headers=headers, data=data, allow_redirects=False
         ) as response:
-            read = b""
+            read = bytearray()
             async for chunk in response.content.iter_any():
                 read += chunk
                 if len(read) > most:
                     raise EngineError(self.pod.name, f"answers more than {most} bytes")
-            return response.status, read
+            return response.status, bytes(read)
 
     def _judged(self, status: int, read: bytes) -> dict[str, Any]:
+        if status in _NOT_OURS:
+            message = (
+                f"answered {status}: does it know the token of spec.instances.engine.tokenFrom?"
+            )
+            raise EngineError(self.pod.name, message, code="unauthorized")
         try:
             raw = json.loads(read)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             message = f"answered {status} without JSON: is the port the engine's?"
             raise EngineError(self.pod.name, message) from error
         if 200 <= status < 300 and isinstance(raw, dict):
@@ -192,7 +226,7 @@ class Peer:
         reasons = failure.details.get("reasons")
         raise EngineError(
             self.pod.name,
-            f"{failure.code}: {shown(failure.message)}",
+            f"{shown(failure.code)}: {shown(failure.message)}",
             failure.code,
             tuple(shown(str(r)) for r in reasons[:4]) if isinstance(reasons, list) else (),
         )

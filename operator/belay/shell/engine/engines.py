@@ -17,7 +17,7 @@ from belay.shell.checks.credentials import Credentials, Problem
 from belay.shell.checks.egress import Guard
 from belay.shell.checks.http_check import open_session
 from belay.shell.cluster import Cluster
-from belay.shell.engine.client import MOST_OF_ENVELOPE, Peer
+from belay.shell.engine.client import MOST_RECEIVED, Peer
 
 AT_ONCE: Final = 16
 """Calls to the pods of one Workflow that are under way together."""
@@ -48,7 +48,7 @@ class Engines:
 def open_engines(cluster: Cluster, guard: Guard, backups: Path | None) -> Engines:
     """With backups in this folder, or else in Secrets. Needs a running event loop."""
     store = DirectoryStore(backups) if backups is not None else SecretStore(cluster)
-    session = open_session(__version__, name="belay-engine", most=MOST_OF_ENVELOPE)
+    session = open_session(__version__, name="belay-engine", most=MOST_RECEIVED)
     return Engines(session, guard, Credentials(cluster), store)
 
 
