@@ -58,22 +58,44 @@ class Carrier:
         run.holder = run.pause_requested = run.envelope = None
         run.fetched = run.go_on = False
 
+    def renew(self, run: Run, revision: Revision, envelope: Envelope) -> None:
+        """Begin a claimed run anew on this revision; where that fails it is paused as before."""
+        try:
+            execution = self._begun(run, revision)
+        except Exception as error:
+            self._as_before(run, envelope)
+            why = error.message if isinstance(error, Problem) else str(error)
+            message = f"{run.id} cannot begin anew: {redact(why, run.secrets)}"
+            raise Problem(Code.RESTART_REJECTED, message) from error
+        run.nodes_done = 0
+        run.content_digest, run.revision = revision.content_digest, revision
+        self.launch(run, execution)
+
+    def _begun(self, run: Run, revision: Revision) -> Execution:
+        env = self.env(run, revision)
+        inputs = run.begun.fitting(revision.ready)
+        system = run.begun.system(run.id, revision.content_digest)
+        return revision.ready.start(system, inputs, env)
+
     def revive(self, run: Run, revision: Revision, envelope: Envelope) -> None:
         """Build a claimed run again from its envelope; where that fails it is paused as before."""
         try:
             env = self.env(run, revision)
             execution = revision.ready.resume(envelope.state, env, run.id)
         except (Rejected, Problem) as error:
-            with self._runs.lock:
-                run.claims.discard(envelope.sha256)
-                run.state, run.envelope, run.holder = State.PAUSED, envelope, envelope.holder
-                run.resumed_for = None
+            self._as_before(run, envelope)
             versions = {"engineVersion": envelope.engineVersion}
             versions["snapshotVersion"] = envelope.snapshotVersion
             message = f"{run.id} cannot be resumed: {redact(str(error), run.secrets)}"
             raise Problem(Code.STATE_REJECTED, message, versions) from error
         run.content_digest, run.revision = revision.content_digest, revision
         self.launch(run, execution)
+
+    def _as_before(self, run: Run, envelope: Envelope) -> None:
+        with self._runs.lock:
+            run.claims.discard(envelope.sha256)
+            run.state, run.envelope, run.holder = State.PAUSED, envelope, envelope.holder
+            run.resumed_for = None
 
     def end(self, run: Run, stood: Stood) -> None:
         """It is over."""
@@ -83,7 +105,7 @@ class Carrier:
             run.state = State.STOPPED if run.abort_reason is not None else stood.state
             run.ended, run.outputs = now(), stood.outputs
             run.tokens = stood.tokens
-            run.holder = run.envelope = run.execution = None
+            run.holder = run.envelope = run.execution = run.origin = None
             run.in_flight.clear()
             said = run.abort_reason or stood.error
             run.error = redact(said, run.secrets) if said else None
@@ -141,11 +163,14 @@ class Carrier:
             if run.pause_requested is not None:
                 waited = (now() - run.pause_requested).total_seconds()
                 self._metrics.pause_seconds.observe(waited)
-            goes_on = run.go_on and not self._runs.ending
+            goes_on, anew = run.go_on and not self._runs.ending, run.anew
+            run.anew = None
             if goes_on:
                 self.claim(run, envelope, run.resumed_for or envelope.holder)
         if run.abort_reason is not None:
             self.end(run, Stood(State.STOPPED))
+        elif goes_on and anew is not None:
+            self.renew(run, anew, envelope)
         elif goes_on and run.revision is not None:
             self.revive(run, run.revision, envelope)
 

@@ -34,10 +34,12 @@ class Envelope(BaseModel):
     nodesDone: int  # noqa: N815
     redactedEnv: list[str]  # noqa: N815
     state: str
+    start: str = ""
     sha256: Digest
 
     def body(self) -> dict[str, Any]:
-        return self.model_dump(by_alias=True)
+        """All that came with it, and nothing else: the digest is over that."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
 
 
 def seal(body: dict[str, Any]) -> Envelope:

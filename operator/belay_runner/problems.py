@@ -24,6 +24,7 @@ class Code(StrEnum):
     NO_ACTIVE_REVISION = "noActiveRevision"
     NOT_FOUND = "notFound"
     NOT_PAUSED = "notPaused"
+    RESTART_REJECTED = "restartRejected"
     REVISION_MISMATCH = "revisionMismatch"
     REVISION_UNKNOWN = "revisionUnknown"
     RUN_UNKNOWN = "runUnknown"
@@ -48,6 +49,7 @@ STATUS: Mapping[Code, int] = {
     Code.NO_ACTIVE_REVISION: 503,
     Code.NOT_FOUND: 404,
     Code.NOT_PAUSED: 409,
+    Code.RESTART_REJECTED: 422,
     Code.REVISION_MISMATCH: 409,
     Code.REVISION_UNKNOWN: 404,
     Code.RUN_UNKNOWN: 404,

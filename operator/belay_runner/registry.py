@@ -1,6 +1,5 @@
 """What may be asked of the runs of this process. Every method may be called from any thread."""
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +8,7 @@ from belay_runner.carrying import Carrier
 from belay_runner.envelopes import Envelope, Folder
 from belay_runner.feed import Feed
 from belay_runner.inputs import checked
+from belay_runner.origin import Origin
 from belay_runner.problems import Code, Problem
 from belay_runner.progress import State, Stood
 from belay_runner.revisions import Revision, Revisions
@@ -69,10 +69,12 @@ class Registry:
             if self._runs.ending or (self._runs.closed_by and not wish.trial):
                 raise Problem(Code.DRAINING, "intake is closed: runs are being paused or moved")
             run = Run(wish.id or new_id(), revision.content_digest, revision)
+            run.origin = begun = Origin(wish.inputs, wish.user)
             self._runs.add(_read_along(run, wish))
         try:
             env = self._carrier.env(run, revision)
-            execution = revision.ready.start(_system(wish, run), inputs, env)
+            system = begun.system(run.id, run.content_digest)
+            execution = revision.ready.start(system, inputs, env)
         except Exception as error:  # noqa: BLE001 - what the engine raises is the run's end
             self._carrier.end(run, Stood(State.FAILED, error=str(error)))
             return run
@@ -93,7 +95,7 @@ class Registry:
             envelope = run.envelope
             if run.state is not State.PAUSED or envelope is None:
                 raise run.not_paused
-            size = len(envelope.state)
+            size = len(envelope.state) + len(envelope.start)
             if size > self._max_envelope:
                 message = f"{run.id} has {size} bytes of state, more than may leave"
                 raise Problem(Code.ENVELOPE_TOO_LARGE, message, {"bytes": size})
@@ -207,21 +209,10 @@ def _read_along(run: Run, wish: Wish) -> Run:
 def _ask_to_pause(run: Run, holder: str) -> None:
     """Under the lock. A run that was to go on as soon as it stands stays where it stands."""
     if run.state is State.PAUSING and run.go_on:
-        run.go_on, run.holder, run.resumed_for = False, holder, None
+        run.go_on, run.holder, run.resumed_for, run.anew = False, holder, None, None
     if run.state is not State.RUNNING:
         return
     run.state, run.holder, run.pause_requested = State.PAUSING, holder, now()
     run.resumed_for = None
     if run.execution is not None:
         run.execution.pause(holder)
-
-
-def _system(wish: Wish, run: Run) -> Mapping[str, Any]:
-    """Values of sys."""
-    return {
-        "user_id": wish.user,
-        "workflow_id": run.content_digest,
-        "workflow_run_id": run.id,
-        "timestamp": int(time.time()),
-        "query": str(wish.inputs.get("query") or ""),
-    }

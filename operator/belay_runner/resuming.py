@@ -16,8 +16,11 @@ class Resuming:
     def __init__(self, runs: Runs, carrier: Carrier, revisions: Revisions) -> None:
         self._runs, self._carrier, self._revisions = runs, carrier, revisions
 
-    def by_id(self, run: Run, holder: str) -> bool:
-        """Go on with a run of this pod; whether that is new. Raises `notPaused`, `heldByOther`."""
+    def by_id(self, run: Run, holder: str, *, anew: bool = False) -> bool:
+        """Go on with a run of this pod, or begin it anew; whether that is a new wish.
+
+        Raises `notPaused`, `heldByOther`, `restartRejected`.
+        """
         with self._runs.lock:
             if run.resumed_for == holder:
                 return False
@@ -26,19 +29,21 @@ class Resuming:
             run.held_by(holder)
             if self._runs.ending:
                 raise Problem(Code.DRAINING, "this process ends")
+            fresh = self._fresh(run) if anew else None
             if run.state is State.PAUSING:
-                run.go_on, run.resumed_for = True, holder
+                run.go_on, run.resumed_for, run.anew = True, holder, fresh
                 return True
-            revision, envelope = run.revision or self._fitting(run.content_digest), run.envelope
+            revision = fresh or run.revision or self._fitting(run.content_digest)
+            envelope = run.envelope
             if revision is None or envelope is None:
                 raise self._mismatch(run.content_digest)
             self._runs.add(run)
             self._carrier.claim(run, envelope, holder)
-        self._carrier.revive(run, revision, envelope)
+        (self._carrier.renew if anew else self._carrier.revive)(run, revision, envelope)
         return True
 
     def by_envelope(
-        self, envelope: Envelope, holder: str, *, allow_migration: bool
+        self, envelope: Envelope, holder: str, *, allow_migration: bool, anew: bool = False
     ) -> tuple[Run, bool]:
         """(run, whether that is new). Raises what the contract says."""
         opened(envelope)
@@ -50,26 +55,30 @@ class Resuming:
                 return known, False
             is_here = known is not None and known.state is not State.LOST
             if not is_here:
-                revision = self._welcome(envelope, holder, allow_migration=allow_migration)
-                run = from_envelope(envelope, revision)
+                self._may_come(envelope, holder)
+                run = from_envelope(envelope, None)
+                revision = (
+                    self._fresh(run) if anew else self._own(envelope, migrated=allow_migration)
+                )
+                run.revision = revision
                 self._runs.add(run)
                 self._carrier.claim(run, envelope, holder)
         if known is not None and is_here:
             if known.envelope is None or known.envelope.sha256 != envelope.sha256:
                 raise known.not_paused
-            return known, self.by_id(known, holder)
+            return known, self.by_id(known, holder, anew=anew)
         try:
-            self._carrier.revive(run, revision, envelope)
+            (self._carrier.renew if anew else self._carrier.revive)(run, revision, envelope)
         except Problem as problem:
             with self._runs.lock:
                 del self._runs.known[run.id]
-            if revision.content_digest != envelope.contentDigest:
+            if not anew and revision.content_digest != envelope.contentDigest:
                 raise self._mismatch(envelope.contentDigest, problem.message) from problem
             raise
         return run, True
 
-    def _welcome(self, envelope: Envelope, holder: str, *, allow_migration: bool) -> Revision:
-        """What a run that comes from elsewhere runs on here, if it may come."""
+    def _may_come(self, envelope: Envelope, holder: str) -> None:
+        """Whether a run from elsewhere is welcome."""
         if self._runs.handed_over.get(envelope.runId) == envelope.sha256:
             message = f"{envelope.runId} was handed over with this envelope"
             raise Problem(Code.ALREADY_ELSEWHERE, message)
@@ -78,8 +87,19 @@ class Resuming:
             raise Problem(Code.HELD_BY_OTHER, message, {"holder": envelope.holder})
         if self._runs.ending:
             raise Problem(Code.DRAINING, "this process ends")
+
+    def _fresh(self, run: Run) -> Revision:
+        """What a run begins anew on, if that takes its inputs."""
+        active = self._revisions.active
+        if active is None:
+            raise Problem(Code.NO_ACTIVE_REVISION, "no revision is active in this pod")
+        run.begun.fitting(active.ready)
+        return active
+
+    def _own(self, envelope: Envelope, *, migrated: bool) -> Revision:
+        """What a run from elsewhere goes on with."""
         revision = self._fitting(envelope.contentDigest)
-        if revision is None and allow_migration:
+        if revision is None and migrated:
             revision = self._revisions.active
         if revision is None:
             raise self._mismatch(envelope.contentDigest)

@@ -11,6 +11,7 @@ from belay_runner import engine
 from belay_runner.engine import Execution
 from belay_runner.envelopes import Envelope, seal
 from belay_runner.feed import Feed
+from belay_runner.origin import Origin, origin
 from belay_runner.problems import Code, Problem
 from belay_runner.progress import State
 from belay_runner.revisions import Revision
@@ -47,6 +48,10 @@ class Run:
     resumed_for: str | None = None
     go_on: bool = False
     """It was resumed before it had paused: it goes on as soon as it stands."""
+    anew: Revision | None = None
+    """What it then begins anew on; None where it goes on as it was."""
+    origin: Origin | None = None
+    """What it was asked for, until it is over; None where that is not known."""
     abort_reason: str | None = None
     in_flight: dict[str, str] = field(default_factory=dict)
     nodes_done: int = 0
@@ -87,6 +92,14 @@ class Run:
             raise Problem(Code.HELD_BY_OTHER, message, {"holder": self.holder})
 
     @property
+    def begun(self) -> Origin:
+        """Raises `restartRejected` where nobody knows what it began with."""
+        if self.origin is None:
+            message = f"nobody knows what {self.id} began with"
+            raise Problem(Code.RESTART_REJECTED, message)
+        return self.origin
+
+    @property
     def not_paused(self) -> Problem:
         details = {"status": self.state.value}
         return Problem(Code.NOT_PAUSED, f"{self.id} is {self.state.value}", details)
@@ -109,6 +122,7 @@ class Run:
                 "nodesDone": self.nodes_done,
                 "redactedEnv": names,
                 "state": text,
+                **({"start": self.origin.text()} if self.origin is not None else {}),
             }
         )
 
@@ -122,4 +136,5 @@ def from_envelope(envelope: Envelope, revision: Revision | None) -> Run:
         started=datetime.fromisoformat(envelope.startedAt),
         name=envelope.revision,
         nodes_done=envelope.nodesDone,
+        origin=origin(envelope.start),
     )

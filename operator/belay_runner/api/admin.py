@@ -75,6 +75,7 @@ class _Resume(Body):
     id: RunId | None = None
     envelope: Envelope | None = None
     allowMigration: bool = False  # noqa: N815
+    how: Literal["Resume", "Restart"] = "Resume"
 
     @model_validator(mode="after")
     def _one_of_them(self) -> "_Resume":
@@ -162,7 +163,7 @@ class Admin:
                 "instance": self._instance,
                 "intake": self._intake_state(),
                 "holders": self._registry.holders,
-                "capabilities": {"reload": True, "pause": True, "migrate": True},
+                "capabilities": {"reload": True, "pause": True, "migrate": True, "restart": True},
                 "limits": {
                     "activeRuns": settings.max_runs,
                     "finishedRuns": settings.keep_finished,
@@ -245,15 +246,17 @@ class Admin:
 
     async def _resume(self, request: Request) -> Response:
         sent = await read(request, _Resume, 6 * self._settings.max_envelope + _SMALL)
+        anew = sent.how == "Restart"
         if sent.envelope is None:
             run = self._registry.get(str(sent.id))
-            new = await run_in_threadpool(self._resuming.by_id, run, sent.holder)
+            new = await run_in_threadpool(self._resuming.by_id, run, sent.holder, anew=anew)
         else:
             run, new = await run_in_threadpool(
                 self._resuming.by_envelope,
                 sent.envelope,
                 sent.holder,
                 allow_migration=sent.allowMigration,
+                anew=anew,
             )
         body = {"id": run.id, "state": run.state.value, "contentDigest": run.content_digest}
         return answer(body, 202 if new else 200)
