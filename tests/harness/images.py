@@ -17,9 +17,9 @@ from tests.harness.store import Store, content_key
 
 _FILES = Path(__file__).parent / "containerfiles"
 SBOM = "sbom.cdx.json"
-"""In /opt/belay of the operator's image."""
+"""In /opt/belay of the operator's image, /opt/belay-runner of the runner's."""
 _FORM = "4"
-"""Changes with what this module puts into that image."""
+"""Changes with what this module puts into these images."""
 _PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 """Which Python each Debian brings."""
 _CUT = ("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/log", "usr/share/doc",
@@ -51,57 +51,63 @@ def newer_base() -> Image:
 
 def runtime() -> Image:
     """Python 3.11 and what that needs of `base`: neither a shell nor a package manager."""
-    program, whole = _FILES / "runtime.py", base()
-    key = content_key([program, _FILES / "runtime.Dockerfile", whole.name])
+    return _runtime("belay-runtime", base())
 
-    def context(folder: Path) -> None:
-        shutil.copy(program, folder)
 
-    name = f"localhost/belay-runtime:{key}"
-    return _once(name, _FILES / "runtime.Dockerfile", [key], context, {"BASE": whole})
+def newer_runtime() -> Image:
+    """The same with Python 3.13, of `newer_base`."""
+    return _runtime("belay-runtime-trixie", newer_base())
 
 
 def runner() -> Image:
     """The reference runner's image, `localhost/belay-runner:dev`, of the code as it lies here."""
     deploy, code = ROOT / "deploy/runner", ROOT / "operator/belay_runner"
-    lock, fixed = deploy / "requirements.lock", newer_base()
+    lock, on = deploy / "requirements.lock", {"BASE": newer_base(), "RUNTIME": newer_runtime()}
+    version = _version(ROOT)
 
     def context(folder: Path) -> None:
-        found = _site_packages(lock, _PYTHON["trixie"])
-        ignored = _never_used
-        shutil.copytree(found, folder / "packages", copy_function=os.link, ignore=ignored)
-        no_bytecode = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(code, folder / "code/belay_runner", ignore=no_bytecode)
+        packages = _site_packages(lock, _PYTHON["trixie"])
+        listed = sbom.of_image("belay-runner", version, packages, on["RUNTIME"].archive)
+        _lay_out(folder, folder / "belay-runner", packages, code, listed)
 
+    inputs: list[str | Path] = [lock, code, Path(sbom.__file__), version, _FORM]
+    inputs += [each.name for each in on.values()]
     name = "localhost/belay-runner:dev"
-    return _once(name, deploy / "Dockerfile", [lock, code, fixed.name], context, {"BASE": fixed})
+    return _once(name, deploy / "Dockerfile", inputs, context, on, {"VERSION": version})
 
 
 def belay(root: Path = ROOT, tag: str = "dev") -> Image:
     """The operator's image, `localhost/belay:dev`, of the code as it lies in a checkout."""
     deploy, code = root / "deploy/image", root / "operator/belay"
     lock, on = deploy / "requirements.lock", {"BASE": base(), "RUNTIME": runtime()}
-    (version,) = re.findall(
-        r'^__version__ = "(.+)"$', (code / "__init__.py").read_text(), re.MULTILINE
-    )
+    version = _version(root)
 
     def context(folder: Path) -> None:
-        shutil.copytree(
-            _site_packages(lock), folder / "packages", copy_function=os.link, ignore=_never_used
-        )
-        no_bytecode = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(code, folder / "belay/code/belay", ignore=no_bytecode)
+        packages = _site_packages(lock)
+        listed = sbom.of_image("belay", version, packages, on["RUNTIME"].archive)
+        _lay_out(folder, folder / "belay", packages, code, listed)
         (folder / "belay/bin").mkdir()
         shutil.copy2(deploy / "belay", folder / "belay/bin/belay")
-        (folder / "belay" / SBOM).write_text(
-            sbom.of_image(version, _site_packages(lock), on["RUNTIME"].archive)
-        )
 
     listed = Path(sbom.__file__)
     inputs: list[str | Path] = [lock, code, deploy / "belay", listed, _FORM]
     inputs += [each.name for each in on.values()]
     name = f"localhost/belay:{tag}"
     return _once(name, deploy / "Dockerfile", inputs, context, on, {"VERSION": version})
+
+
+def _version(root: Path) -> str:
+    text = (root / "operator/belay/__init__.py").read_text()
+    (version,) = re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    return str(version)
+
+
+def _lay_out(folder: Path, home: Path, packages: Path, code: Path, listed: str) -> None:
+    """Packages, code and the list of both, as the Dockerfiles want them."""
+    shutil.copytree(packages, folder / "packages", copy_function=os.link, ignore=_never_used)
+    no_bytecode = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(code, home / "code" / code.name, ignore=no_bytecode)
+    (home / SBOM).write_text(listed)
 
 
 def _never_used(folder: str, names: list[str]) -> list[str]:
@@ -199,6 +205,17 @@ def _drop_old(folder: Path, short: str, keep: int = 2) -> None:
 def _pause_context(folder: Path) -> None:
     source = _FILES / "pause.c"
     run(["gcc", "-static", "-Os", "-s", "-Wall", "-Werror", "-o", folder / "pause", source])
+
+
+def _runtime(short: str, whole: Image) -> Image:
+    program = _FILES / "runtime.py"
+    key = content_key([program, _FILES / "runtime.Dockerfile", whole.name])
+
+    def context(folder: Path) -> None:
+        shutil.copy(program, folder)
+
+    name = f"localhost/{short}:{key}"
+    return _once(name, _FILES / "runtime.Dockerfile", [key], context, {"BASE": whole})
 
 
 def _debian(short: str, release: str) -> Image:

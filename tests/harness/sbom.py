@@ -1,4 +1,4 @@
-"""What an image of the operator is made of, as a CycloneDX document.
+"""What an image of ours is made of, as a CycloneDX document.
 
 The same inputs give the same bytes: no time, and a serial number made of the content.
 """
@@ -20,11 +20,11 @@ from packageurl import PackageURL
 _STATUS = "var/lib/dpkg/status"
 
 
-def of_image(version: str, packages: Path, base: Path) -> str:
+def of_image(name: str, version: str, packages: Path, base: Path) -> str:
     """Its Python packages, by the folder of them, and the Debian packages of the base's archive."""
     bom = Bom()
     bom.metadata.component = Component(
-        name="belay", version=version, type=ComponentType.CONTAINER, bom_ref="belay"
+        name=name, version=version, type=ComponentType.CONTAINER, bom_ref=name
     )
     parts = [*_python(packages), *_debian(_status(base))]
     bom.components.update(parts)
