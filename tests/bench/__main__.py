@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import in_place, runs
+from tests.bench import engine, in_place, runs
 from tests.harness import cluster as clusters
 from tests.harness import images, kube, workbench_operator
 from tests.harness.cluster import Kind
@@ -21,9 +21,17 @@ def main() -> int:
     parser.add_argument(
         "--runs", type=int, help="measure changes under so many runs of an engine instead"
     )
+    parser.add_argument(
+        "--engine",
+        type=int,
+        help="measure the reference runner against its engine, by so many runs",
+    )
     told = parser.parse_args()
     needed = [images.base] if told.runs is None else [images.base, images.runner]
     try:
+        if told.engine is not None:
+            engine.measure(told.engine)
+            return 0
         with (
             clusters.running(told.cluster, needed) as cluster,
             tempfile.TemporaryDirectory() as folder,
