@@ -8,7 +8,7 @@ from tests.unit.core.toy import Mode, Toy, promoted
 
 from belay.api.instances import AfterRevert, InstanceCounts, OnPauseTimeout, Policy
 from belay.api.names import LABEL_PAUSED_AGAIN
-from belay.api.words import Outcome, Phase, Reason
+from belay.api.words import ConditionType, Outcome, Phase, Reason
 from belay.api.workflow import OnInconclusive, Preview
 from belay.core.attempt import attempt_digest
 from belay.core.decision import PauseInstances, ResumeInstances, TryDelivery
@@ -404,3 +404,17 @@ def test_counts_have_words_for_every_fate() -> None:
     told = became(InstanceCounts(**dict.fromkeys(fields, 3), lost_runs=["a", "b", "c"]))
     assert told.count("3 ") == len(fields) - 2
     assert "3 lost (a, b, c)" in told
+
+
+def test_stable_is_active_where_an_overtaken_way_back_had_brought_it() -> None:
+    """v2 failed, v1 is delivered again; v3 takes over before v1 is proven, and is aborted."""
+    toy = running(window="60s").wish("v2").run(Phase.OBSERVING)
+    toy.behaves("v2", Mode.WRONG).run(Phase.REVERTING).turn()
+    toy.stubborn = {"a"}
+    toy.wish("v3").run(Phase.PAUSING)
+    assert (toy.carries(), toy.status.active_revision) == ("v1", "v2")
+    toy.abort = "stop"
+    toy.run()
+    assert (toy.carries(), toy.status.active_revision) == ("v1", "v1")
+    assert toy.status.phase == Outcome.ABORTED
+    assert toy.says(ConditionType.DRIFTED)[0] != "True"

@@ -120,13 +120,14 @@ def adopted_status(seen: Observed, now: datetime, same: Same) -> WorkflowStatus:
         ended_at=now.replace(microsecond=0),
         activated=True,
     )
+    others = [h for h in status.history if h.id != entry.id]
     return status.model_copy(
         update={
             "active": same.ref,
             "stable": same.ref,
             "active_revision": new,
             "stable_revision": new,
-            "history": [entry, *status.history][: ending.MOST_HISTORY],
+            "history": [entry, *others][: ending.MOST_HISTORY],
         }
     )
 
