@@ -2,13 +2,14 @@
 
 import argparse
 import sys
-from functools import cache
+from random import Random
 
 from tests.model import oracles
 from tests.model.disturbances import DISTURBANCES
 from tests.model.oracles import Violation
 from tests.model.scenarios import SCENARIOS
-from tests.model.search import Bounds, Found, disturbed_by, search
+from tests.model.schedules import walked
+from tests.model.search import Bounds, Found, disturbed_by, search, undisturbed
 from tests.model.steps import natural
 
 MOST = {
@@ -32,6 +33,10 @@ def main(words: list[str] | None = None) -> int:
         each = dict.fromkeys(DISTURBANCES, 1) | {"crash": 2}
     bounds = Bounds(each, options.total, options.seconds)
     failed = False
+    if options.schedules:
+        names = options.scenario or list(SCENARIOS)
+        seed = Random().randrange(10**6) if options.seed is None else options.seed
+        return int(walked(names, options.schedules, seed, options.total) > 0)
     for name in options.scenario or SCENARIOS:
         try:
             told = str(search(SCENARIOS[name], bounds, undisturbed(name)))
@@ -39,13 +44,6 @@ def main(words: list[str] | None = None) -> int:
             failed, told = True, str(found)
         print(f"{name}: {told}", flush=True)
     return int(failed)
-
-
-@cache
-def undisturbed(name: str) -> tuple[object, ...]:
-    """The one end of a scenario in which nothing is disturbed."""
-    (ending,) = search(SCENARIOS[name], Bounds()).endings
-    return ending
 
 
 def replay(plan: str) -> int:
@@ -82,6 +80,8 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--everything", action="store_true", help="all kinds, not the usual ones")
     parser.add_argument("--seconds", type=float, default=600.0, help="of each scenario, at most")
     parser.add_argument("--scenario", action="append", choices=SCENARIOS)
+    parser.add_argument("--schedules", type=int, default=0, help="random ones instead, so many")
+    parser.add_argument("--seed", type=int, help="of random schedules")
     parser.add_argument("--replay", metavar="PLAN", help="as a violation printed it")
     return parser.parse_args(words)
 

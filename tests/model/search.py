@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from time import monotonic
 
 from tests.model import oracles
 from tests.model.disturbances import DISTURBANCES, NEUTRAL
 from tests.model.oracles import Violation
-from tests.model.scenarios import Scenario
+from tests.model.scenarios import SCENARIOS, Scenario
 from tests.model.state import State
 from tests.model.steps import Step, natural
 
@@ -64,6 +65,13 @@ def search(
 ) -> Report:
     """All that may happen within bounds. Raises `Found`."""
     return _Search(scenario, bounds, expected).run()
+
+
+@cache
+def undisturbed(name: str) -> tuple[object, ...]:
+    """The one end of a scenario in which nothing is disturbed."""
+    (ending,) = search(SCENARIOS[name], Bounds()).endings
+    return ending
 
 
 class _Search:

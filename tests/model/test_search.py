@@ -4,10 +4,11 @@ from random import Random
 from time import monotonic
 
 import pytest
-from tests.model.__main__ import main, undisturbed
+from tests.model.__main__ import main
 from tests.model.disturbances import DISTURBANCES
 from tests.model.scenarios import SCENARIOS
-from tests.model.search import Bounds, search
+from tests.model.schedules import Walker
+from tests.model.search import Bounds, search, undisturbed
 
 SECONDS = 15.0
 """For the pairs, in a run of `make test`."""
@@ -41,6 +42,21 @@ def test_a_crash_and_any_other_disturbance(seed: int, request: pytest.FixtureReq
         done += 1
     print(f"{done} of {len(pairs)} pairs, {states} states")
     assert states > 1000
+
+
+def test_random_schedules_of_many_disturbances(seed: int, request: pytest.FixtureRequest) -> None:
+    """Up to four of them, of all kinds; few here, a million by hand."""
+    many = 2000 if request.config.getoption("--full") else 40
+    for name in SCENARIOS:
+        Walker(SCENARIOS[name], f"{seed}-{name}", 4, undisturbed(name)).walk(range(many))
+
+
+def test_schedules_by_hand_tell_their_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--schedules", "5", "--seed", "7", "--scenario", "same-content"]) == 0
+    told = capsys.readouterr().out
+    assert "seed 7" in told
+    assert "'schedules': 5" in told
+    assert "0 violations" in told
 
 
 def test_the_search_by_hand_tells_what_it_explored(capsys: pytest.CaptureFixture[str]) -> None:
