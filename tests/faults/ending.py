@@ -16,6 +16,7 @@ from belay.shell.resources import (
     CRON_JOBS,
     DEPLOYMENTS,
     EVENTS,
+    JOBS,
     PODS,
     REVISIONS,
     WORKFLOWS,
@@ -43,7 +44,9 @@ class Ending:
     previews: tuple[str, ...]
     contents: tuple[str, ...]
     suspended: tuple[str, ...]
-    """CronJobs that are, or carry our label."""
+    """Jobs and CronJobs that are, or carry our label."""
+    engine: tuple[str, ...] = ()
+    """Runs in the target's pods, and whether new ones may begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ async def late_changes(place: Place, proxy: Proxy) -> AsyncIterator[str]:
             yield f"a late write changed {name}: {said}"
 
 
-async def read(place: Place, *proxies: Proxy) -> Found:
+async def read(place: Place, scenario: Scenario, *proxies: Proxy) -> Found:
     """Read all of it, by the administrator."""
     api, namespace = place.api, place.namespace
     status = place.workflow.get("status") or {}
@@ -102,6 +105,8 @@ async def read(place: Place, *proxies: Proxy) -> Found:
     revisions = await api.list(REVISIONS, namespace)
     told = await api.list(EVENTS, namespace)
     schedules = await api.list(CRON_JOBS, namespace)
+    if scenario.engine:
+        schedules += await api.list(JOBS, namespace)
     conditions = status.get("conditions") or []
     ending = Ending(
         phase=status.get("phase", ""),
@@ -116,6 +121,7 @@ async def read(place: Place, *proxies: Proxy) -> Found:
         previews=tuple(p["metadata"]["name"] for p in pods),
         contents=tuple(sorted(m["metadata"]["name"] for m in maps)),
         suspended=tuple(o["metadata"]["name"] for o in schedules if _is_held(o)),
+        engine=await _engine(place) if scenario.engine else (),
     )
     return Found(
         ending,
@@ -131,6 +137,11 @@ async def read(place: Place, *proxies: Proxy) -> Found:
         tuple(call for proxy in proxies for call in proxy.calls),
         sum(proxy.events for proxy in proxies),
     )
+
+
+async def _engine(place: Place) -> tuple[str, ...]:
+    pods = await place.api.list(PODS, place.namespace)
+    return place.standin.engines.told([p["metadata"]["uid"] for p in pods], place.namespace)
 
 
 def _is_held(found: Object) -> bool:
@@ -158,6 +169,8 @@ def violations(plan: Plan, scenario: Scenario, found: Found, base: Found | None)
         yield f"preview pods are left: {', '.join(end.previews)}"
     if end.suspended != scenario.suspended:
         yield f"suspended in the end: {end.suspended} instead of {scenario.suspended}"
+    if end.engine != scenario.engine and (scenario.phase or not base):
+        yield f"runs in the end: {end.engine} instead of {scenario.engine}"
     if base is None:
         if (end.phase, end.runs) != (scenario.phase, scenario.runs):
             yield f"ends {end.phase} with {end.runs}"

@@ -27,11 +27,13 @@ class Zygote:
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def open(self, engines: str) -> None:
+        """`engines` is where those of pods are played."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "tests.faults.zygote",
+            engines,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,

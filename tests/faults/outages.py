@@ -23,11 +23,14 @@ from belay.shell.cluster import Cluster as Api
 from belay.shell.errors import ApiError, Conflict, NotFound
 from belay.shell.resources import (
     CONFIG_MAPS,
+    CRON_JOBS,
     DEPLOYMENTS,
     EVENTS,
+    JOBS,
     PODS,
     REPLICA_SETS,
     REVISIONS,
+    SECRETS,
     WORKFLOWS,
     Resource,
 )
@@ -48,6 +51,9 @@ _OF_NAMESPACE = (
     REPLICA_SETS,
     PODS,
     CONFIG_MAPS,
+    SECRETS,
+    JOBS,
+    CRON_JOBS,
     EVENTS,
     _ACCOUNTS,
 )

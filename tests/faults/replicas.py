@@ -142,7 +142,7 @@ async def hand_over(runner: Runner, shift: Shift) -> Handover:
 async def _play(runner: Runner, shift: Shift, first: Replica, second: Replica) -> Handover:
     scenario, namespace = SCENARIOS[shift.scenario], first.proxy.namespace
     place = Place(runner.api, runner.standin, namespace)
-    await place.make(scenario.revisions)
+    await place.make(scenario.revisions, engine=bool(scenario.engine))
     if scenario.begun:
         await place.creates("v1", window="0s", preview="None")
     async with asyncio.timeout(PATIENCE):

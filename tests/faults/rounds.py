@@ -125,7 +125,7 @@ async def _play(
     runner: Runner, outage: Outage, gate: _Gate, place: Place, pair: Sequence[Replica]
 ) -> tuple[Found | None, list[str]]:
     scenario = SCENARIOS[gate.spot.scenario]
-    await place.make(scenario.revisions)
+    await place.make(scenario.revisions, engine=bool(scenario.engine))
     if scenario.begun:
         await place.creates("v1", window="0s", preview="None")
     async with asyncio.timeout(PATIENCE):

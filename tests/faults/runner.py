@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.faults import ending
 from tests.faults.ending import Found
+from tests.faults.engines import Engines
 from tests.faults.operators import Operator, Zygote
 from tests.faults.patience import Patience
 from tests.faults.plans import REFUSALS, Plan
@@ -104,7 +105,7 @@ class Runner:
     async def _play(
         self, plan: Plan, scenario: Scenario, place: Place, proxy: Proxy, operator: Operator
     ) -> tuple[Found, list[str]]:
-        await place.make(scenario.revisions)
+        await place.make(scenario.revisions, engine=bool(scenario.engine))
         if scenario.begun:
             await place.creates("v1", window="0s", preview="None")
         await operator.start()
@@ -130,7 +131,7 @@ class Runner:
             await place.collect_garbage() if not scenario.phase else None
             written = [len(proxy.written) for proxy in proxies]
             await asyncio.sleep(QUIET)
-            found = await ending.read(place, *proxies)
+            found = await ending.read(place, scenario, *proxies)
             late = tuple(w for p, n in zip(proxies, written, strict=True) for w in p.written[n:])
             good = base is None or ending.is_right(found, base)
             if patience.is_over or (ended and not late and good):
@@ -167,16 +168,17 @@ async def runner(cluster: Cluster, folder: Path) -> AsyncIterator[Runner]:
     shared = json.loads(workbench_operator.install(cluster, folder).read_text())
     where = shared["clusters"][0]["cluster"]
     authority = base64.b64decode(where["certificate-authority-data"]).decode()
-    zygote = Zygote()
-    await zygote.open()
+    zygote, engines = Zygote(), Engines()
+    await zygote.open(await engines.open())
     try:
         async with (
             await Api.connect(str(cluster.kubeconfig), user_agent="faults") as api,
             upstream(where["server"], authority) as server,
         ):
-            standin = StandIn(api, lives())
+            standin = StandIn(api, lives(), engines)
             async with standin.running():
                 token = shared["users"][0]["user"]["token"]
                 yield Runner(api, standin, server, zygote, token, folder)
     finally:
         await zygote.close()
+        engines.close()

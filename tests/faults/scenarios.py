@@ -7,14 +7,25 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import yaml
 from tests.faults.patience import Patience
 from tests.faults.standin import Life, StandIn
 from tests.harness import workbench_manifests as manifests
+from tests.harness.setup import ROOT
 
 from belay.api.names import LABEL_PREVIEW
 from belay.shell.cluster import Cluster as Api
 from belay.shell.errors import NotFound, Unavailable
-from belay.shell.resources import CRON_JOBS, DEPLOYMENTS, PODS, REVISIONS, WORKFLOWS, Resource
+from belay.shell.resources import (
+    CRON_JOBS,
+    DEPLOYMENTS,
+    JOBS,
+    PODS,
+    REVISIONS,
+    SECRETS,
+    WORKFLOWS,
+    Resource,
+)
 
 Object = dict[str, Any]
 CHECK: Object = {
@@ -31,6 +42,20 @@ DAMAGED = "v9"
 THEIRS = "theirs"
 _RUNS = {"run-of": FLOW}
 _INSTANCES: Object = {"resources": [{"kind": "CronJob", "selector": {"matchLabels": _RUNS}}]}
+_JOBS = {"kind": "Job", "selector": {"matchLabels": _RUNS}, "policy": "Pause"}
+_KEY = {"name": "engine", "key": "token"}
+_WITH_ENGINE: Object = {
+    "resources": [*_INSTANCES["resources"], _JOBS],
+    "engine": {"port": "http", "tokenFrom": {"secretKeyRef": _KEY}},
+}
+_IN_ENGINE = ("run-1.", "run-2.")
+_RESUMED = tuple(f"{run} running, resumed 1 times" for run in _IN_ENGINE)
+_TOKEN = {
+    "metadata": {"name": "engine"},
+    "type": "belay.dev/check-credentials",
+    "stringData": {"token": "secret"},
+}
+_ROLE = ROOT / "deploy/samples/backup-role.yaml"
 _LIVES = {
     "v1": Life(),
     "v2": Life(),
@@ -41,6 +66,9 @@ _LIVES = {
 }
 _NAMESPACES = Resource("", "v1", "namespaces", "Namespace")
 _ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+_RBAC = "rbac.authorization.k8s.io"
+_ROLES = Resource(_RBAC, "v1", "roles", "Role")
+_BINDINGS = Resource(_RBAC, "v1", "rolebindings", "RoleBinding")
 
 
 @cache
@@ -50,6 +78,12 @@ def revision(name: str) -> Object:
     if name == DAMAGED:
         body["spec"]["digest"] = "sha256:" + "0" * 64
     return body
+
+
+@cache
+def _granted() -> list[Object]:
+    """A Role and its binding."""
+    return list(yaml.safe_load_all(_ROLE.read_text()))
 
 
 def lives() -> dict[str, Life]:
@@ -67,13 +101,18 @@ class Place:
     generation: int = 0
     """Of the Workflow since the last wish: what is seen may be older."""
 
-    async def make(self, revisions: tuple[str, ...]) -> None:
+    async def make(self, revisions: tuple[str, ...], *, engine: bool = False) -> None:
+        """With `engine`, its owner lets Belay keep runs."""
         await self.api.create(_NAMESPACES, None, {"metadata": {"name": self.namespace}})
         account = {"metadata": {"name": "default"}}
         await self.api.create(_ACCOUNTS, self.namespace, account)
         for name in revisions:
             await self.api.create(REVISIONS, self.namespace, revision(name))
         await self.api.create(DEPLOYMENTS, self.namespace, deployment())
+        if engine:
+            await self.api.create(SECRETS, self.namespace, _TOKEN)
+            for kind, body in zip((_ROLES, _BINDINGS), _granted(), strict=True):
+                await self.api.create(kind, self.namespace, body)
 
     async def creates(self, wish: str, **spec: Any) -> None:
         kind = {"apiVersion": WORKFLOWS.api_version, "kind": WORKFLOWS.kind}
@@ -93,6 +132,14 @@ class Place:
             lambda: self.api._json("patch", WORKFLOWS, path, body=body, content_type=kind)
         )
         self.generation = patched["metadata"]["generation"]
+
+    async def begins_runs(self) -> None:
+        """Callers begin them in the engine of the target's pod; and a Job runs beside it."""
+        digest = revision("v1")["spec"]["contentDigest"]
+        runs = [f"{run}{self.namespace}" for run in _IN_ENGINE]
+        for pod in await self.api.list(PODS, self.namespace):
+            self.standin.engines.begin(pod["metadata"]["uid"], digest, runs)
+        await self.api.create(JOBS, self.namespace, manifests.job("batch", labels=_RUNS))
 
     async def starts(self, name: str, *, suspend: bool) -> None:
         """Makes a CronJob, which needs no controller to stand still."""
@@ -166,7 +213,9 @@ class Scenario:
     begun: bool = True
     """v1 is promoted before."""
     suspended: tuple[str, ...] = ()
-    """CronJobs that are so in the end, or carry our label."""
+    """Jobs and CronJobs that are so in the end, or carry our label."""
+    engine: tuple[str, ...] = ()
+    """Runs in the target's pods in the end."""
     outcomes: tuple[str, ...] = field(default=())
     """Of the rollouts since, newest first."""
 
@@ -185,6 +234,18 @@ async def _paused_gate(place: Place) -> None:
     await place.starts("nightly", suspend=False)
     await place.starts(THEIRS, suspend=True)
     await place.wishes("v4", instances=_INSTANCES, preview="None")
+
+
+async def _runs(place: Place) -> None:
+    await place.begins_runs()
+    await place.starts("nightly", suspend=False)
+    await place.wishes("v2", instances=_WITH_ENGINE, preview="None", window="1s")
+
+
+async def _runs_gate(place: Place) -> None:
+    await place.begins_runs()
+    await place.starts(THEIRS, suspend=True)
+    await place.wishes("v4", instances=_WITH_ENGINE, preview="None")
 
 
 async def _revert(place: Place) -> None:
@@ -236,6 +297,16 @@ SCENARIOS = {
         Scenario("promote", _promote, "Promoted", "v2"),
         Scenario("paused", _paused, "Promoted", "v2", suspended=(THEIRS,)),
         Scenario("paused-gate", _paused_gate, "Reverted", "v1", ("v1", "v4"), suspended=(THEIRS,)),
+        Scenario("runs", _runs, "Promoted", "v2", engine=_RESUMED),
+        Scenario(
+            "runs-gate",
+            _runs_gate,
+            "Reverted",
+            "v1",
+            ("v1", "v4"),
+            suspended=(THEIRS,),
+            engine=_RESUMED,
+        ),
         Scenario("revert", _revert, "Reverted", "v1", ("v1", "v5")),
         Scenario("gate", _gate, "Reverted", "v1", ("v1", "v4")),
         Scenario("caught", _caught, "Reverted", "v1", ("v1", "v4")),

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from tests.faults.engines import Engines
+
 from belay.api.names import ANNOTATION_CONTENT_DIGEST, LABEL_PREVIEW
 from belay.core.workloads.deployment import REVISION_ANNOTATION
 from belay.shell.cluster import Cluster as Api
 from belay.shell.errors import AlreadyExists, ApiError, NotFound
-from belay.shell.resources import DEPLOYMENTS, PODS, REPLICA_SETS, WORKFLOWS, Resource
+from belay.shell.resources import DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, WORKFLOWS, Resource
 
 Object = dict[str, Any]
 _BACK_OFFS = (0.1, 0.3, 1, 3, 5, 5, 5)
@@ -60,6 +62,7 @@ class StandIn:
 
     api: Api
     lives: dict[str, Life]
+    engines: Engines = field(default_factory=Engines)
     workflows: dict[str, Object] = field(default_factory=dict)
     """The latest state by namespace, {} once it is deleted."""
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -71,7 +74,7 @@ class StandIn:
     async def running(self) -> AsyncIterator[None]:
         watches = [
             asyncio.create_task(self._follow(resource))
-            for resource in (WORKFLOWS, DEPLOYMENTS, PODS)
+            for resource in (WORKFLOWS, DEPLOYMENTS, PODS, JOBS)
         ]
         try:
             yield
@@ -105,6 +108,8 @@ class StandIn:
                 "generation"
             ]:
                 self._soon(partial(self._roll, namespace))
+        elif resource is JOBS:
+            self._soon(partial(self._suspend, namespace, body))
         elif "status" not in body or "containerStatuses" not in body["status"]:
             self._soon(partial(self._start, namespace, body))
 
@@ -154,6 +159,16 @@ class StandIn:
         await self._patch(PODS, namespace, pod["metadata"]["name"], {"status": status}, "status")
         if LABEL_PREVIEW not in pod["metadata"]["labels"] and life.ready:
             await self._roll(namespace)
+
+    async def _suspend(self, namespace: str, job: Object) -> None:
+        """As the controller of Jobs: it says that nothing of one runs."""
+        wanted = str(bool(job["spec"].get("suspend")))
+        told = (job.get("status") or {}).get("conditions") or []
+        if wanted != next((c["status"] for c in told if c["type"] == "Suspended"), "False"):
+            status = {"conditions": [{"type": "Suspended", "status": wanted}]}
+            await self._patch(
+                JOBS, namespace, job["metadata"]["name"], {"status": status}, "status"
+            )
 
     def _life(self, metadata: Object) -> Life:
         annotations = metadata.get("annotations") or {}

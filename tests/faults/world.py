@@ -168,13 +168,13 @@ def _tell(one: Handover) -> None:
     if one.wrote is not None:
         times += f", first write after {one.wrote:.2f} s"
     print(f"{one.shift}: {times}", flush=True)
+    for violation in one.violations:
+        print(f"VIOLATION {one.shift}: {violation}", flush=True)
 
 
 def _report(done: Sequence[Handover], *, logs: bool) -> int:
     """Gives how many are wrong."""
     for one in done:
-        for violation in one.violations:
-            print(f"VIOLATION {one.shift}: {violation}")
         if one.violations and logs:
             print(one.log)
     for how in How:
