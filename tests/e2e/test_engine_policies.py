@@ -1,24 +1,32 @@
 """What a Workflow may have become of runs of a real engine, besides that they go on afterwards."""
 
-from tests.e2e.runs import ENGINE, letters
+from tests.e2e.runs import ENGINE, Letters, letters
 from tests.e2e.test_engine import all_succeed, counts, nothing_is_held, runner_image
-from tests.harness.workbench import Bench
+from tests.harness.workbench import Bench, Object
 
 __all__ = ["runner_image"]
 
 _RUNS = 6
 
 
-async def test_pinned_runs_finish_undisturbed_on_what_they_began_with(bench: Bench) -> None:
-    some = await letters(bench, update="Reload", instances={"engine": {**ENGINE, "policy": "Pin"}})
-    runs = await some.start(_RUNS)
-    await some.flow.wish("v2")
-    told = counts(await some.flow.at("Promoted"))
+async def changed(some: Letters, revision: str, **engine: str) -> Object:
+    """The counts of a change to this revision, with this said of the engine."""
+    some.flow.spec["instances"] = {"engine": {**ENGINE, **engine}}
+    await some.flow.wish(revision)
+    return counts(await some.flow.at("Promoted"))
+
+
+async def test_runs_are_left_alone_or_begin_anew_as_their_workflow_says(bench: Bench) -> None:
+    some = await letters(bench, update="Reload")
+    pinned = await some.start(_RUNS)
+    told = await changed(some, "v2", policy="Pin")
     assert told["found"] == told["pinned"] > 0
     assert told.get("paused", 0) == 0
-    await all_succeed(some, runs, "v1")
-    asked = {one["pauseRequestedAt"] for run, one in (await some.found()).items() if run in runs}
+    await all_succeed(some, pinned, "v1")
+    asked = {r["pauseRequestedAt"] for run, r in (await some.found()).items() if run in pinned}
     assert asked == {None}
+    anew = await some.start(_RUNS)
+    told = await changed(some, "v1", afterwards="Restart")
+    assert told["found"] == told["paused"] == told["restarted"] > _RUNS // 2
+    await all_succeed(some, anew, "v1")
     await nothing_is_held(some)
-    fresh = await some.start(2, 0.01)
-    await all_succeed(some, fresh, "v2")

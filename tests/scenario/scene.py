@@ -85,6 +85,7 @@ class Scene:
         self.jobs = Jobs(self.server, self.weather.delay)
         self.machine = Machine(self.server, self.kubelet.ask, self.weather, self.tale.hear)
         self.machine.world.tell = self.tale.tell
+        self.machine.world.mounted = self._mounted
         self.server.listeners.append(self._happened)
 
     async def stable_on(self, revision: str, **spec: Any) -> None:
@@ -216,6 +217,16 @@ class Scene:
                 id=name, content_digest=digest, status=RunState.RUNNING, holder=None
             )
         self.tale.tell("callers", f"begin {', '.join(names)}")
+
+    def contents_of_runs(self) -> dict[str, str]:
+        """What each run is of, by the name of its revision."""
+        found = [run for process in self._engines() for run in process.runs.values()]
+        return {run.id: self._digests[run.content_digest] for run in found}
+
+    def _mounted(self, uid: str) -> str:
+        pods = (p for p in self.server.list(PODS, NAMESPACE) if p["metadata"]["uid"] == uid)
+        annotations = next((p["metadata"].get("annotations") or {} for p in pods), {})
+        return str(annotations.get(ANNOTATION_CONTENT_DIGEST, ""))
 
     def loses_pod_of(self, run: str) -> None:
         """The node of a pod fails: nothing of it is left."""

@@ -35,6 +35,19 @@ class Afterwards(StrEnum):
     """It is ended, as its kind ends one."""
 
 
+class RunsAfterwards(StrEnum):
+    """What becomes of a paused run of an engine once the new revision is through the gate."""
+
+    RESUME = "Resume"
+    """It goes on, on the content that it began with."""
+    RESTART = "Restart"
+    """It begins anew, once, from its inputs and under its id, on the revision that is active then.
+    What it did to others before its pause it does again: choose it where that does no harm.
+    """
+    CANCEL = "Cancel"
+    """It is ended."""
+
+
 class OnPauseTimeout(StrEnum):
     """What to do when instances do not pause in time."""
 
@@ -50,11 +63,15 @@ class AfterRevert(StrEnum):
     """What becomes of instances that ran on the revision that failed under real traffic."""
 
     RESTART = "Restart"
-    """They are paused for the way back, and go on after it."""
+    """They are paused for the way back, and let go after it. A run of an engine that began on what
+    failed begins anew, on the stable revision, where its engine can do that; others go on.
+    """
     CANCEL = "Cancel"
-    """They are paused for the way back, and ended after it where their kind can be."""
+    """They are paused for the way back, and ended after it where their kind can be. Of an engine's
+    runs those that began on what failed; others go on.
+    """
     PIN = "Pin"
-    """They are not paused for the way back."""
+    """They are not paused for the way back. With an engine it needs update: Reload."""
 
 
 class Operator(StrEnum):
@@ -172,8 +189,10 @@ class Engine(ApiModel):
     runs finish on the content that they began with, on the way back too, and intake stays open,
     so new runs meet the new revision before its gate.
     """
-    afterwards: Afterwards = Afterwards.RESUME
-    """What becomes of paused runs after the gate."""
+    afterwards: RunsAfterwards = RunsAfterwards.RESUME
+    """What becomes of paused runs after the gate. Restart needs an engine that tells the capability
+    `restart`.
+    """
 
 
 class Instances(ApiModel):
@@ -200,7 +219,7 @@ class Instances(ApiModel):
     them again and again.
     """
     after_revert: AfterRevert = AfterRevert.RESTART
-    """What becomes of instances that were resumed on a revision that failed afterwards."""
+    """What becomes of instances that ran on a revision that failed."""
 
 
 class InstanceCounts(ApiModel):
@@ -221,7 +240,7 @@ class InstanceCounts(ApiModel):
     resumed: int = 0
     """Let go on."""
     restarted: int = 0
-    """Let go on with new pods: of a kind whose pause ends its pods."""
+    """Let go on with new pods: of a kind whose pause ends its pods. Runs that began anew."""
     cancelled: int = 0
     """Ended, by policy."""
     lost: int = 0

@@ -263,6 +263,14 @@ class WorkflowSpec(ApiModel):
                 "Reload keeps: write policy: Pause, or have update: Reload for each workload whose "
                 "pods are engines",
             ),
+            cel(
+                "!has(self.instances) || !has(self.instances.engine) || "
+                "!has(self.instances.afterRevert) || self.instances.afterRevert != 'Pin' || "
+                f"{_ENGINES_RELOAD}",
+                "spec.instances.afterRevert: Pin leaves runs in their pods, which only update: "
+                "Reload keeps: write afterRevert: Restart or Cancel, or have update: Reload for "
+                "each workload whose pods are engines",
+            ),
         )
     )
 

@@ -13,6 +13,7 @@ from belay.api.workflow import Preview
 from belay.core.attempt import attempt_digest
 from belay.core.decision import TryDelivery
 from belay.core.delivery import Delivery, config_map_name
+from belay.core.engine import steps
 from belay.core.evidence import asking, proof
 from belay.core.evidence.probe import BASELINE
 from belay.core.instances import kinds
@@ -101,7 +102,7 @@ def _instances_unsupported(seen: Observed) -> Refuse | None:
     wanted = seen.spec.instances
     if wanted is None:
         return None
-    problem = kinds.objection(seen.instance_kinds, wanted)
+    problem = kinds.objection(seen.instance_kinds, wanted) or steps.objection(seen)
     if problem is None and seen.instances is not None:
         problem = next((one.message for one in seen.instances.unseen), None)
     return Refuse(Reason.INSTANCES_UNSUPPORTED, problem) if problem else None

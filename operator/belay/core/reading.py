@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from belay.api.instances import RunsAfterwards
 from belay.api.status import RevisionRef, Rollout
 from belay.api.words import Phase, Trigger
 from belay.core.decide import under_way, wish_changed
@@ -53,7 +54,7 @@ def needs(seen: Observed) -> Needs:
             revision=gating,
             workloads=asked or compared or reloads,
             pods=asked or reloads,
-            engine=Ask.CONTENTS if reloads else Ask.NOTHING,
+            engine=Ask.CONTENTS if reloads or (gating and _restarts(seen)) else Ask.NOTHING,
             claims=gating,
             instances=Look.WANTED if gating and seen.spec.instances else Look.NONE,
             preview=_preview(seen),
@@ -98,6 +99,12 @@ def _has_engine(seen: Observed, rollout: Rollout) -> bool:
     """One that is wanted, or was paused and is not wanted any more."""
     wanted = seen.spec.instances
     return rollout.runs is not None or (wanted is not None and wanted.engine is not None)
+
+
+def _restarts(seen: Observed) -> bool:
+    """Whether an engine has to be able to begin runs anew."""
+    wanted = seen.spec.instances.engine if seen.spec.instances is not None else None
+    return wanted is not None and wanted.afterwards is RunsAfterwards.RESTART
 
 
 def contents(seen: Observed) -> tuple[RevisionRef, ...]:

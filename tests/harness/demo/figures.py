@@ -45,7 +45,7 @@ def show(stage: Stage, told: Told, seconds: float) -> None:
 
 def _moved(done: Rolled) -> str:
     """The account of one rollout, as its status has it."""
-    words = ("paused", "resumed", "lost")
+    words = ("paused", "resumed", "restarted", "lost")
     return ", ".join(f"{done.instances.get(each, 0)} {each}" for each in words)
 
 

@@ -46,7 +46,7 @@ class Rolled:
     """The operator's writes by verb and resource; None without an audit log."""
     adopted: bool
     instances: Object
-    """How many runs were paused, resumed and lost."""
+    """How many runs were paused, resumed, restarted and lost."""
 
 
 @dataclass(slots=True)

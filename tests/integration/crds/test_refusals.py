@@ -249,6 +249,12 @@ def with_engine(update: str = "Rolling", **engine: Any) -> dict[str, Any]:
             id="pinned runs to be cancelled",
         ),
         pytest.param(
+            {**(one := with_engine()), "spec": {
+                **one["spec"], "instances": {**one["spec"]["instances"], "afterRevert": "Pin"}}},
+            "write afterRevert: Restart or Cancel",
+            id="runs that a way back would end",
+        ),
+        pytest.param(
             workflow(activeRevison="v2"), 'unknown field "spec.activeRevison"', id="misspelt field"
         ),
     ],

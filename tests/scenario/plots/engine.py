@@ -97,6 +97,66 @@ async def reload_pinned(scene: Scene) -> None:
     assert (scene.machine.world.resumed, scene.closed(), scene.machine.world.paused) == ([], [], 0)
 
 
+RESTART: dict[str, Any] = {"engine": {**ENGINE["engine"], "afterwards": "Restart"}}
+
+
+@story(
+    "Runs that begin anew",
+    """Runs are to begin anew on the new revision. The pods are replaced, and run-1 and run-2 begin
+    in new pods on v2. v2 does not take the inputs of run-3: it goes on with v1.""",
+)
+async def engine_restart(scene: Scene) -> None:
+    await scene.stable_on("v1", **{**ROLLING, "instances": RESTART})
+    scene.begins_runs("run-1", "run-2", "run-3")
+    scene.machine.world.fussy.add("run-3")
+    scene.publish("v2")
+    scene.wants("v2")
+    await scene.rest()
+    assert scene.contents_of_runs() == {"run-1": "v2", "run-2": "v2", "run-3": "v1"}
+    assert sorted(scene.machine.world.restarted) == ["run-1", "run-2"]
+    counts = scene.seen()["status"]["rollout"]["instances"]
+    assert (counts["restarted"], counts["resumed"]) == (2, 1)
+
+
+@story(
+    "Runs that began on what failed",
+    """v2 passes its gate, and run-2 begins on it; run-1 is of v1. Then v2 fails on real traffic. On
+    the way back both are paused and kept. run-1 goes on, and run-2 begins anew on v1.""",
+)
+async def engine_restart_after_revert(scene: Scene) -> None:
+    await scene.stable_on("v1", **ROLLING)
+    scene.begins_runs("run-1")
+    scene.publish("v2", wrong_after=10)
+    scene.wants("v2")
+    await scene.phase("Observing")
+    await scene.passes(1)
+    scene.begins_runs("run-2")
+    await scene.rest()
+    assert scene.contents_of_runs() == {"run-1": "v1", "run-2": "v1"}
+    assert scene.machine.world.restarted == ["run-2"]
+    assert scene.machine.world.resumed == ["run-1", "run-1"]
+
+
+@story(
+    "An engine that cannot begin a run anew",
+    """Runs are to begin anew, and the engine cannot do that. The wish is refused before anything is
+    touched; once runs are to go on, it is delivered.""",
+)
+async def engine_restart_refused(scene: Scene) -> None:
+    await scene.stable_on("v1", **{**RELOAD, "instances": RESTART})
+    scene.machine.world.restarts = False
+    scene.begins_runs("run-1")
+    scene.publish("v2")
+    scene.wants("v2")
+    await scene.rest()
+    assert scene.seen()["status"]["phase"] == "Refused"
+    assert scene.machine.world.paused == 0
+    scene.patches("instances", ENGINE)
+    await scene.rest()
+    assert scene.contents_of_runs() == {"run-1": "v1"}
+    assert (scene.machine.world.restarted, scene.machine.world.resumed) == ([], ["run-1"])
+
+
 @story(
     "A run that comes to no safe point",
     """run-2 does not pause. At the deadline the rollout ends before anything is delivered, and what

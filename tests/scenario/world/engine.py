@@ -49,6 +49,14 @@ class EngineWorld:
     """Runs that come to no safe point."""
     rejects: set[str] = field(default_factory=set)
     """contentDigests that no process can run."""
+    mounted: Callable[[str], str] = lambda _: ""
+    """The content in the template of a pod, by its uid: what it begins with; empty for none."""
+    restarts: bool = True
+    """Engines can begin a run anew."""
+    fussy: set[str] = field(default_factory=set)
+    """Runs whose inputs no other content takes."""
+    restarted: list[str] = field(default_factory=list)
+    """Runs that began anew, one entry for each time."""
 
     def engines(self, credentials: Credentials, store: Store) -> "Engines":
         return Engines(self, credentials, store)
@@ -85,12 +93,17 @@ class Peer:
     async def info(self) -> wire.Info:
         here = self._here()
         return wire.Info(
-            contract="v1", engine="fake", instance=self.pod.uid, holders=sorted(here.holders)
+            contract="v1",
+            engine="fake",
+            instance=self.pod.uid,
+            holders=sorted(here.holders),
+            capabilities=wire.Capabilities(restart=self.world.restarts),
         )
 
     async def revisions(self) -> wire.Revisions:
         here = self._here()
-        active = wire.Identity(content_digest=here.active) if here.active else None
+        serves = self._active(here)
+        active = wire.Identity(content_digest=serves) if serves else None
         loaded = [wire.Loaded(content_digest=d, state="Ready") for d in sorted(here.loaded)]
         return wire.Revisions(active=active, revisions=loaded)
 
@@ -117,16 +130,36 @@ class Peer:
     async def resume(self, holder: str, what: Mapping[str, Any]) -> wire.Resumed:
         here = self._here()
         if "envelope" in what:
-            return self._claimed(here, what["envelope"])
+            return self._claimed(here, what["envelope"], anew=what.get("how") == "Restart")
         run = here.runs.get(str(what["id"]))
         if run is None or run.status not in (RunState.PAUSED, RunState.PAUSING):
             raise EngineError(self.pod.name, "not paused", "notPaused")
+        if what.get("how") == "Restart":
+            return self._begins_anew(here, run.id)
         return self._goes_on(here, run.id, run.content_digest)
 
-    def _claimed(self, here: Process, envelope: Mapping[str, Any]) -> wire.Resumed:
+    def _begins_anew(self, here: Process, run: str) -> wire.Resumed:
+        digest = self._active(here)
+        if run in self.world.fussy:
+            raise EngineError(self.pod.name, "restartRejected: age is required", "restartRejected")
+        assert digest, "nothing is active here"
+        self._tell(f"begins {run} anew")
+        self.world.restarted.append(run)
+        state = RunState.RUNNING
+        here.runs[run] = wire.RunTold(id=run, content_digest=digest, status=state, holder=None)
+        return wire.Resumed(id=run, state=state)
+
+    def _active(self, here: Process) -> str:
+        return here.active or self.world.mounted(self.pod.uid)
+
+    def _claimed(self, here: Process, envelope: Mapping[str, Any], *, anew: bool) -> wire.Resumed:
         run, digest = envelope["runId"], envelope["contentDigest"]
         if here.claims.get(run) == envelope["sha256"]:
             return wire.Resumed(id=run, state=here.runs[run].status)
+        if anew:
+            answer = self._begins_anew(here, run)
+            here.claims[run] = envelope["sha256"]
+            return answer
         if digest not in here.loaded:
             raise EngineError(self.pod.name, "its content is not here", "revisionMismatch")
         here.claims[run] = envelope["sha256"]

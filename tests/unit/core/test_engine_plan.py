@@ -7,9 +7,9 @@ from tests.unit.core import world
 
 from belay.api.instances import Engine, InstanceCounts, Policy
 from belay.api.status import Rollout
-from belay.core.engine.account import paused
+from belay.core.engine.account import paused, settled
 from belay.core.engine.names import label_of, named_by, next_runs, rollout_of
-from belay.core.engine.plan import is_noted, noted, settle
+from belay.core.engine.plan import Then, is_noted, noted, settle
 from belay.core.engine.steps import waits
 from belay.core.engine.view import (
     BackupView,
@@ -49,23 +49,23 @@ CLAIMED = Entry(DIGEST, Fate.CLAIMED, "uid-of-a/one", "a")
 
 
 def test_a_run_goes_on_in_its_pod_while_that_lives() -> None:
-    todo = settle(engine(pod("a", run("r")), pod("b"), kept="r", r=FOUND), cancelled=False)
+    todo = settle(engine(pod("a", run("r")), pod("b"), kept="r", r=FOUND))
     assert [(p.name, name) for p, name in todo.here] == [("a", "r")]
     assert not todo.moved
 
 
 def test_runs_without_a_pod_are_spread_and_claimed() -> None:
     seen = engine(pod("a"), pod("b"), kept="r s", r=FOUND, s=FOUND)
-    todo = settle(seen, cancelled=False)
+    todo = settle(seen)
     assert sorted(p.name for p, _ in todo.moved) == ["a", "b"]
     assert {e.fate for e in todo.record.values()} == {Fate.CLAIMED}
 
 
 def test_a_claim_is_repeated_to_the_same_process_only() -> None:
-    again = settle(engine(pod("a"), pod("b"), kept="r", r=CLAIMED), cancelled=False)
+    again = settle(engine(pod("a"), pod("b"), kept="r", r=CLAIMED))
     assert [(p.name, name) for p, name in again.moved] == [("a", "r")]
     restarted = pod("a", instance="two")
-    after = settle(engine(restarted, pod("b"), kept="r", r=CLAIMED), cancelled=False)
+    after = settle(engine(restarted, pod("b"), kept="r", r=CLAIMED))
     assert after.record["r"].fate is Fate.LOST
     assert not after.moved
 
@@ -73,14 +73,12 @@ def test_a_claim_is_repeated_to_the_same_process_only() -> None:
 @pytest.mark.parametrize("entry", [FOUND, CLAIMED])
 def test_while_a_pod_is_not_heard_nothing_is_given_away(entry: Entry) -> None:
     """It may have the run."""
-    todo = settle(
-        engine(pod("a", problem="no answer"), pod("b"), kept="r", r=entry), cancelled=False
-    )
+    todo = settle(engine(pod("a", problem="no answer"), pod("b"), kept="r", r=entry))
     assert (todo.open, todo.moved, todo.record["r"]) == (1, (), entry)
 
 
 def test_a_run_that_nothing_is_left_of_is_lost_by_name() -> None:
-    todo = settle(engine(pod("a"), r=FOUND), cancelled=False)
+    todo = settle(engine(pod("a"), r=FOUND))
     assert (todo.record["r"].fate, todo.record["r"].why) == (
         Fate.LOST,
         "pod gone ended before it was kept",
@@ -89,28 +87,89 @@ def test_a_run_that_nothing_is_left_of_is_lost_by_name() -> None:
 
 def test_a_run_that_came_to_its_end_by_itself_is_no_loss() -> None:
     over = run("r", RunState.SUCCEEDED, None)
-    todo = settle(engine(pod("a", over), r=FOUND), cancelled=False)
+    todo = settle(engine(pod("a", over), r=FOUND))
     assert todo.record["r"].fate is Fate.RESUMED
 
 
 def test_a_run_that_is_still_to_pause_is_told_to_go_on() -> None:
     pausing = run("r", RunState.PAUSING)
-    todo = settle(engine(pod("a", pausing), r=FOUND), cancelled=False)
+    todo = settle(engine(pod("a", pausing), r=FOUND))
     assert [name for _, name in todo.here] == ["r"]
-    done = settle(engine(pod("a", pausing), r=replace(FOUND, fate=Fate.RESUMED)), cancelled=False)
+    done = settle(engine(pod("a", pausing), r=replace(FOUND, fate=Fate.RESUMED)))
     assert done.is_over
 
 
 def test_what_somebody_else_paused_stays_so() -> None:
     theirs = run("r", holder="somebody")
     seen = engine(pod("a", theirs, holders=frozenset({OWNER})))
-    assert settle(seen, cancelled=False).is_over
+    assert settle(seen).is_over
     assert seen.stands
 
 
 def test_cancelled_runs_are_moved_nowhere() -> None:
-    todo = settle(engine(pod("a"), kept="r", r=FOUND), cancelled=True)
+    todo = settle(engine(pod("a"), kept="r", r=FOUND), Then(Fate.CANCELLED))
     assert (todo.record["r"].fate, todo.moved) == (Fate.CANCELLED, ())
+
+
+ACTIVE = "sha256:" + "b" * 64
+ANEW = Then(Fate.RESTARTED)
+
+
+@pytest.mark.parametrize(
+    ("then", "active", "able", "fate"),
+    [
+        (ANEW, ACTIVE, True, Fate.RESTARTED),
+        (ANEW, ACTIVE, False, Fate.RESUMED),
+        (ANEW, DIGEST, True, Fate.RESUMED),
+        (ANEW, None, True, Fate.RESUMED),
+        (replace(ANEW, of=DIGEST), ACTIVE, True, Fate.RESTARTED),
+        (replace(ANEW, of=ACTIVE), ACTIVE, True, Fate.RESUMED),
+        (Then(Fate.CANCELLED), ACTIVE, True, Fate.CANCELLED),
+        (Then(Fate.CANCELLED, of=DIGEST), DIGEST, True, Fate.CANCELLED),
+        (Then(Fate.CANCELLED, of=ACTIVE), ACTIVE, True, Fate.RESUMED),
+    ],
+    ids=[
+        "it begins anew on what is active",
+        "its engine cannot",
+        "it has begun on that already",
+        "nothing is active",
+        "it began on what failed",
+        "it began on something else",
+        "all are ended",
+        "those of what failed are ended",
+        "others go on",
+    ],
+)
+def test_what_becomes_of_a_run_depends_on_what_it_began_with(
+    then: Then, active: str | None, able: bool, fate: Fate
+) -> None:
+    assert then.at(pod("a", active=active, restarts=able), DIGEST) is fate
+
+
+def test_a_run_that_began_anew_is_known_by_its_content() -> None:
+    """After a crash, when the pod had been told, and the record had not."""
+    running = replace(run("r", RunState.RUNNING, None), content_digest=ACTIVE)
+    other = run("s", RunState.RUNNING, None)
+    todo = settle(engine(pod("a", running, other), kept="r s", r=CLAIMED, s=FOUND), ANEW)
+    assert [todo.record[name].fate for name in "rs"] == [Fate.RESTARTED, Fate.RESUMED]
+    assert not todo.moved
+    counts = settled(replace(engine(), record=todo.record), None)
+    assert counts is not None
+    assert (counts.restarted, counts.resumed) == (1, 1)
+
+
+def test_only_runs_of_what_failed_are_ended_after_a_way_back() -> None:
+    theirs = replace(FOUND, content_digest=ACTIVE)
+    seen = engine(pod("a"), kept="r s", r=FOUND, s=theirs)
+    todo = settle(seen, Then(Fate.CANCELLED, of=ACTIVE))
+    assert (todo.record["r"].fate, todo.record["s"].fate) == (Fate.CLAIMED, Fate.CANCELLED)
+
+
+def test_what_a_container_that_restarted_calls_lost_is_no_run() -> None:
+    """It goes on by its envelope where it was kept, and is lost where not."""
+    named = run("r", RunState.LOST, None)
+    assert settle(engine(pod("a", named), kept="r", r=FOUND)).moved
+    assert settle(engine(pod("a", named), r=FOUND)).record["r"].fate is Fate.LOST
 
 
 def test_the_backup_before_gives_only_what_was_not_given_away() -> None:
@@ -136,7 +195,7 @@ def test_pinned_runs_are_counted_and_waited_for_by_nobody() -> None:
     assert not waits(seen)
     counts = paused(seen, InstanceCounts(pinned=1, found=1))
     assert (counts.found, counts.pinned, counts.not_paused) == (3, 3, 0)
-    assert settle(seen, cancelled=True).is_over
+    assert settle(seen, Then(Fate.CANCELLED)).is_over
 
 
 def test_what_was_paused_before_runs_were_to_be_pinned_goes_on() -> None:
@@ -144,7 +203,7 @@ def test_what_was_paused_before_runs_were_to_be_pinned_goes_on() -> None:
     bare = replace(engine(pod("a", run("r"), run("s", RunState.RUNNING, None))), how=PINNED)
     seen = replace(bare, record=noted(bare))
     assert {run: e.fate for run, e in noted(bare).items()} == {"r": Fate.FOUND, "s": Fate.PINNED}
-    assert [name for _, name in settle(seen, cancelled=False).here] == ["r"]
+    assert [name for _, name in settle(seen).here] == ["r"]
 
 
 def test_each_pause_has_a_name_of_its_own() -> None:
@@ -203,4 +262,4 @@ def test_a_claim_of_the_pause_before_is_taken_over() -> None:
     seen = replace(engine(pod("b")), record=None, former=former, former_record=earlier)
     record = noted(seen)
     assert record == {"r": CLAIMED}
-    assert settle(replace(seen, record=record), cancelled=False).record["r"].fate is Fate.LOST
+    assert settle(replace(seen, record=record)).record["r"].fate is Fate.LOST

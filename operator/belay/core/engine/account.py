@@ -32,6 +32,7 @@ def settled(engine: EngineView | None, counts: InstanceCounts | None) -> Instanc
     lost = sorted(run for run, entry in engine.record.items() if entry.fate is Fate.LOST)
     update = {
         "resumed": counts.resumed + fates[Fate.RESUMED],
+        "restarted": counts.restarted + fates[Fate.RESTARTED],
         "cancelled": counts.cancelled + fates[Fate.CANCELLED],
         "lost": counts.lost + len(lost),
         "lost_runs": [*counts.lost_runs, *lost][:_NAMED],

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from belay.api.status import RevisionRef
 from belay.core.engine.marks import Mark
-from belay.core.engine.plan import Settlement
-from belay.core.engine.view import EnginePod, EngineView, Entry
+from belay.core.engine.plan import Settlement, Then
+from belay.core.engine.view import EnginePod, EngineView, Entry, Fate
 from belay.core.keys import Key
 from belay.core.workloads import WorkloadView
+
+_VERBS: Final = {
+    Fate.RESUMED: "resuming",
+    Fate.RESTARTED: "restarting",
+    Fate.CANCELLED: "ending",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +71,12 @@ class SettleRuns:
     engine: EngineView
     name: str
     todo: Settlement
-    cancelled: bool
+    then: Then
     key: Key
 
     @property
     def told(self) -> str:
-        verb = "ending" if self.cancelled else "resuming"
+        verb = _VERBS[self.then.fate]
         return f"{verb} {len(self.todo.here)} runs in place, moving {len(self.todo.moved)}"
 
 

@@ -2,8 +2,44 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
-from belay.core.engine.view import EnginePod, EngineView, Entry, Fate, Kept
+from belay.core.engine.view import EnginePod, EngineView, Entry, Fate, Kept, Run, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What becomes of runs that are paused."""
+
+    fate: Fate = Fate.RESUMED
+    """Resumed, Restarted or Cancelled."""
+    of: str | None = None
+    """contentDigest of the runs that it is for; others go on. None for all."""
+
+    def at(self, pod: EnginePod, content_digest: str) -> Fate:
+        """What is to become of a run in this pod. On what is active there it has begun already."""
+        fate = self._for(content_digest)
+        if fate is Fate.RESTARTED:
+            fresh = pod.active not in (None, content_digest)
+            return fate if fresh and pod.restarts else Fate.RESUMED
+        return fate
+
+    def became(self, entry: Entry, found: Run) -> Fate:
+        """What has become of a run that is not paused any more."""
+        if found.content_digest != entry.content_digest:
+            return Fate.RESTARTED
+        ended = self.ends(entry.content_digest)
+        return Fate.CANCELLED if ended else Fate.RESUMED
+
+    def ends(self, content_digest: str) -> bool:
+        """Whether runs of this content are ended."""
+        return self._for(content_digest) is Fate.CANCELLED
+
+    def _for(self, content_digest: str) -> Fate:
+        return self.fate if self.of in (None, content_digest) else Fate.RESUMED
+
+
+GO_ON: Final = Then()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +59,7 @@ class Settlement:
         return not (self.here or self.moved or self.open)
 
 
-def settle(engine: EngineView, *, cancelled: bool) -> Settlement:
+def settle(engine: EngineView, then: Then = GO_ON) -> Settlement:
     """What is to be done now. Where a pod is not heard, runs that it may have wait for it."""
     record = dict(engine.record or {})
     held = {**unsettled(engine), **engine.held}
@@ -33,7 +69,7 @@ def settle(engine: EngineView, *, cancelled: bool) -> Settlement:
     away = [run for run, entry in sorted(record.items()) if entry.fate.is_open and run not in held]
     if engine.unheard or engine.problem:
         return Settlement(record, here, open=len(away))
-    moved, left = _moved(engine, record, away, cancelled=cancelled)
+    moved, left = _moved(engine, record, away, then)
     return Settlement(record, here, moved, left)
 
 
@@ -48,7 +84,7 @@ def unsettled(engine: EngineView) -> dict[str, EnginePod]:
 
 
 def _moved(
-    engine: EngineView, record: dict[str, Entry], away: list[str], *, cancelled: bool
+    engine: EngineView, record: dict[str, Entry], away: list[str], then: Then
 ) -> tuple[tuple[tuple[EnginePod, str], ...], int]:
     """Runs to be moved; those of whom nothing is left are marked in the record."""
     moved: list[tuple[EnginePod, str]] = []
@@ -56,17 +92,16 @@ def _moved(
     pods = {p.at: p for p in engine.heard if p.ready}
     left, kept = 0, kept_runs(engine)
     for run in away:
-        entry = record[run]
-        if run in engine.runs:
-            fate = Fate.CANCELLED if cancelled else Fate.RESUMED
-            record[run] = replace(entry, fate=fate)
+        entry, found = record[run], engine.runs.get(run)
+        if found is not None and found[1].state is not RunState.LOST:
+            record[run] = replace(entry, fate=then.became(entry, found[1]))
         elif entry.fate is Fate.CLAIMED and entry.at not in {p.at for p in engine.heard}:
             record[run] = _lost(entry, f"pod {entry.pod}, which had taken it, is gone")
         elif entry.fate is Fate.CLAIMED:
             moved.append((next(p for p in engine.heard if p.at == entry.at), run))
         elif run not in kept:
             record[run] = _lost(entry, f"pod {entry.pod} ended before it was kept")
-        elif cancelled:
+        elif then.ends(entry.content_digest):
             record[run] = replace(entry, fate=Fate.CANCELLED)
         elif not pods:
             left += 1

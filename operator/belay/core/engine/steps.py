@@ -1,18 +1,32 @@
 """The engine's part of Pausing and Resuming: what to ask of it next."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from belay.api.instances import AfterRevert, Afterwards
+from belay.api.instances import AfterRevert, RunsAfterwards
 from belay.api.status import Rollout
 from belay.api.words import Outcome
 from belay.core.engine import plan
 from belay.core.engine.actions import EngineAction, NoteRuns, PauseEngine, ReleaseEngine, SettleRuns
 from belay.core.engine.marks import Mark, read_mark
 from belay.core.engine.names import rollout_of
-from belay.core.engine.view import EngineView
+from belay.core.engine.plan import GO_ON, Then
+from belay.core.engine.view import EngineView, Fate
 from belay.core.keys import Key
 from belay.core.observed import Observed
 from belay.core.workloads import WorkloadView
+
+_AFTERWARDS: Final = {
+    RunsAfterwards.RESUME: Fate.RESUMED,
+    RunsAfterwards.RESTART: Fate.RESTARTED,
+    RunsAfterwards.CANCEL: Fate.CANCELLED,
+}
+_AFTER_REVERT: Final = {
+    AfterRevert.RESTART: Fate.RESTARTED,
+    AfterRevert.CANCEL: Fate.CANCELLED,
+    AfterRevert.PIN: Fate.RESUMED,
+}
+_WENT_BACK: Final = (Outcome.REVERTED, Outcome.FAILED, Outcome.ABORTED, Outcome.SUPERSEDED)
 
 
 def waits(engine: EngineView | None) -> bool:
@@ -57,7 +71,7 @@ def resuming(seen: Observed, rollout: Rollout) -> EngineAction | None:
     if seen.engine is None:
         return None
     labelled = tuple(w for w in seen.workloads if w.uid in seen.engine.labelled)
-    runs = Runs(seen.key, _name(rollout), cancelled=_cancelled(seen, rollout))
+    runs = Runs(seen.key, _name(rollout), _then(seen, rollout))
     return letting_go(seen.engine, runs, labelled)
 
 
@@ -67,7 +81,7 @@ class Runs:
 
     key: Key
     name: str
-    cancelled: bool = False
+    then: Then = GO_ON
 
 
 def letting_go(
@@ -76,9 +90,9 @@ def letting_go(
     """The next step on the way out of a pause; None where it is over, or all must wait."""
     if engine.problem:
         return None
-    todo = plan.settle(engine, cancelled=runs.cancelled)
+    todo = plan.settle(engine, runs.then)
     if todo.here or todo.moved or todo.record != (engine.record or {}):
-        return SettleRuns(engine, runs.name, todo, runs.cancelled, runs.key)
+        return SettleRuns(engine, runs.name, todo, runs.then, runs.key)
     closed = tuple(p for p in engine.heard if engine.owner in p.holders)
     done = () if engine.unheard or todo.open else labelled
     if closed or done:
@@ -97,14 +111,32 @@ def is_released(seen: Observed) -> bool:
     return not (still or open_)
 
 
-def _cancelled(seen: Observed, rollout: Rollout) -> bool:
+def objection(seen: Observed) -> str | None:
+    """Why an engine cannot do with its runs what the Workflow says."""
+    spec, engine = seen.spec.instances, seen.engine
+    if spec is None or spec.engine is None or engine is None:
+        return None
+    unable = [pod.name for pod in engine.heard if not pod.restarts]
+    if spec.engine.afterwards is not RunsAfterwards.RESTART or not unable:
+        return None
+    return (
+        f"spec.instances.engine.afterwards: Restart: the engine of pod {unable[0]} cannot begin a "
+        "run anew (capabilities.restart of the engine contract): write afterwards: Resume, or run "
+        "an engine that can"
+    )
+
+
+def _then(seen: Observed, rollout: Rollout) -> Then:
+    """Through the gate, `afterwards` counts; after a way back `afterRevert`; else runs go on."""
     spec = seen.spec.instances
-    if spec is None or spec.engine is None:
-        return False
+    if spec is None or spec.engine is None or rollout.suspended_at is not None:
+        return GO_ON
     if rollout.ending is None:
-        return spec.engine.afterwards is Afterwards.CANCEL
-    failed_live = rollout.activated_at is not None and rollout.ending is not Outcome.PROMOTED
-    return failed_live and spec.after_revert is AfterRevert.CANCEL
+        through = rollout.activated_at is not None
+        return Then(_AFTERWARDS[spec.engine.afterwards]) if through else GO_ON
+    if rollout.delivered and rollout.ending in _WENT_BACK:
+        return Then(_AFTER_REVERT[spec.after_revert], rollout.to.content_digest)
+    return GO_ON
 
 
 def _inherits(seen: Observed) -> list[str]:

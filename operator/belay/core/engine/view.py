@@ -59,6 +59,8 @@ class EnginePod:
     """Why it could not be asked; all below says nothing then."""
     instance: str = ""
     """Its process; another one after each start."""
+    restarts: bool = False
+    """It can begin a paused run anew."""
     active: str | None = None
     """contentDigest that new runs begin with."""
     loaded: frozenset[str] = frozenset()
@@ -81,6 +83,8 @@ class Fate(StrEnum):
     CLAIMED = "Claimed"
     """It is given to a pod; written before that pod is told."""
     RESUMED = "Resumed"
+    RESTARTED = "Restarted"
+    """It began anew, on what was active then."""
     CANCELLED = "Cancelled"
     PINNED = "Pinned"
     """It was left running, by policy."""

@@ -84,7 +84,7 @@ def to_cancel(seen: Observed, rollout: Rollout, held: tuple[InstanceView, ...]) 
     spec = seen.spec.instances
     if spec is None:
         return frozenset()
-    if rollout.ending is None:
+    if rollout.ending is None and rollout.activated_at is not None:
         chosen = [i for i in held if i.afterwards is Afterwards.CANCEL]
     elif rollout.activated_at is not None and rollout.ending is not Outcome.PROMOTED:
         chosen = list(held) if spec.after_revert is AfterRevert.CANCEL else []

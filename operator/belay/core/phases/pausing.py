@@ -30,6 +30,9 @@ def pausing(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     if why is None and found is not None and found.unseen:
         unseen = found.unseen[0]
         why = Why(Fault.ENVIRONMENT, unseen.reason, unseen.message)
+    unable = steps.objection(seen) if rollout.ending is None else None
+    if why is None and unable is not None:
+        why = Why(Fault.ENVIRONMENT, Reason.INSTANCES_UNSUPPORTED, unable)
     if why is not None:
         if rollout.ending is not None:
             return _on(seen, now, rollout, found)

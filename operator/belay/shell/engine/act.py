@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from belay.api.names import LABEL_BACKUP_OF, MANAGER_PAUSE
 from belay.api.status import RevisionRef
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 _DONE = frozenset({"notPaused", "alreadyElsewhere", "runUnknown", "alreadyFinished"})
 """Answers to a resume that mean that there is nothing left to resume here."""
+_WHY: Final = 200
+"""Characters of a reason that the record keeps."""
 _NEVER = frozenset({"stateRejected", "revisionMismatch", "tooLarge", "invalidRequest"})
 
 
@@ -249,18 +251,37 @@ class Settling:
         self._record[run] = replace(entry, fate=fate, why=why)
 
     async def _here(self, pod: EnginePod, run: str) -> None:
-        peer, owner = self._engines.peer(pod, self._token), self._action.engine.owner
+        peer, fate = self._engines.peer(pod, self._token), self._wanted(pod, run)
         async with self._limit:
             try:
-                if self._action.cancelled:
+                if fate is Fate.CANCELLED:
                     await peer.abort(run, "ended by policy, after the revision had changed")
+                    self._fate(run, fate)
                 else:
-                    await peer.resume(owner, {"id": run})
+                    self._fate(run, *await self._let_go(peer, {"id": run}, fate))
             except EngineError as error:
                 if error.code not in _DONE:
                     self._trouble = self._trouble or str(error)
                     return
-        self._fate(run, Fate.CANCELLED if self._action.cancelled else Fate.RESUMED)
+                self._fate(run, Fate.CANCELLED if fate is Fate.CANCELLED else Fate.RESUMED)
+
+    def _wanted(self, pod: EnginePod, run: str) -> Fate:
+        return self._action.then.at(pod, self._record[run].content_digest)
+
+    async def _let_go(self, peer: Peer, what: dict[str, Any], fate: Fate) -> tuple[Fate, str]:
+        """What has become of the run, and why it is not what was wanted."""
+        owner = self._action.engine.owner
+        if fate is Fate.RESTARTED:
+            try:
+                await peer.resume(owner, {**what, "how": "Restart"})
+            except EngineError as error:
+                if error.code != "restartRejected":
+                    raise
+                await peer.resume(owner, what)
+                return Fate.RESUMED, f"{error}"[:_WHY]
+            return fate, ""
+        await peer.resume(owner, what)
+        return fate, ""
 
     async def _move(self, moved: tuple[tuple[EnginePod, str], ...]) -> None:
         backup = await self._load()
@@ -293,19 +314,18 @@ class Settling:
                 self._trouble = self._trouble or str(error)
 
     async def _give(self, peer: Peer, run: str, envelope: dict[str, Any] | None) -> None:
+        fate = self._wanted(peer.pod, run)
         if envelope is None:
             self._fate(run, Fate.LOST, "its envelope is in no backup")
             return
         async with self._limit:
             try:
-                await peer.resume(self._action.engine.owner, {"envelope": envelope})
+                self._fate(run, *await self._let_go(peer, {"envelope": envelope}, fate))
             except EngineError as error:
                 if error.code in _NEVER and not isinstance(error, NoAnswer):
-                    self._fate(run, Fate.LOST, f"{error}"[:200])
+                    self._fate(run, Fate.LOST, f"{error}"[:_WHY])
                 elif error.code not in _DONE:
                     self._trouble = self._trouble or str(error)
-                return
-        self._fate(run, Fate.RESUMED)
 
 
 async def _merged(store: Store, action: SettleRuns, names: list[str]) -> Backup:

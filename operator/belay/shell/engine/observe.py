@@ -115,6 +115,7 @@ async def _asked(peer: Peer, ask: Ask, limit: asyncio.Semaphore) -> EnginePod | 
         pod,
         instance=info.instance,
         holders=frozenset(info.holders),
+        restarts=info.capabilities.restart,
         active=revisions.active.content_digest if revisions.active is not None else None,
         loaded=frozenset(r.content_digest for r in revisions.revisions if r.state == "Ready"),
         runs=tuple(Run(r.id, r.content_digest, r.status, r.holder) for r in runs),

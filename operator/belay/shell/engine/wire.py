@@ -26,11 +26,16 @@ class _Answer(BaseModel):
     )
 
 
+class Capabilities(_Answer):
+    restart: bool = False
+
+
 class Info(_Answer):
     contract: str
     engine: Word
     instance: Word
     holders: Annotated[list[Holder], FailFast(), Field(max_length=_MOST_LISTED)] = []
+    capabilities: Capabilities = Capabilities()
 
 
 class Identity(_Answer):
