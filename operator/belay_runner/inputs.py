@@ -1,5 +1,7 @@
 """The inputs of a run against what its start node asks for. The engine checks next to nothing."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -55,13 +57,21 @@ def _fault(variable: Variable, value: Any) -> str | None:
         return "must be a number"
     if variable.kind == "checkbox" and not isinstance(value, bool):
         return "must be true or false"
-    if variable.kind == "json_object" and not isinstance(value, dict):
-        return "must be an object"
+    if variable.kind == "json_object" and not (isinstance(value, dict) and _is_json(value)):
+        return "must be an object of JSON"
     return None
 
 
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _empty(variable: Variable) -> Any:

@@ -69,6 +69,32 @@ def test_a_question_takes_the_branch_of_its_class(
     assert runner.run(x="my invoice")["outputs"] == {"told": told}
 
 
+@pytest.mark.parametrize(
+    ("source", "status", "told"),
+    [
+        ("{% for n in x.split(',') %}{{ loop.index }}{{ n }} {% endfor %}", "succeeded", "1a 2b "),
+        ("{{ cycler.__init__.__globals__.os.getcwd() }}", "failed", None),
+        ("{{ x.__class__.__mro__[1].__subclasses__() }}", "failed", None),
+        ("{{ nobody }}", "failed", None),
+    ],
+)
+def test_a_prompt_may_be_a_template_and_is_rendered_in_the_sandbox(
+    runner: Runner, server: Server, source: str, status: str, told: str | None
+) -> None:
+    asked = dsl.llm("asked", "")
+    asked["data"]["prompt_template"] = [
+        {"role": "user", "text": "", "jinja2_text": source, "edition_type": "jinja2", "id": "1"}
+    ]
+    asked["data"]["prompt_config"] = {
+        "jinja2_variables": [{"variable": "x", "value_selector": ["start", "x"]}]
+    }
+    before = len(server.asked)
+    runner.take(dsl.app(dsl.start(dsl.text("x")), asked, dsl.end(told=["asked", "text"])))
+    data = runner.run(x="a,b")
+    assert (data["status"], data["outputs"].get("told")) == (status, told and f"said: {told}")
+    assert len(server.asked) - before == (status == "succeeded")
+
+
 @pytest.fixture(scope="module")
 def hurried(
     python: Path, server: Server, tmp_path_factory: pytest.TempPathFactory

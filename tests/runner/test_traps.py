@@ -7,6 +7,7 @@ from tests.runner import (
     test_claims,
     test_containers,
     test_matching,
+    test_models,
     test_nodes,
     test_pausing,
     test_python,
@@ -27,6 +28,7 @@ TRAPS: Final[Mapping[str, tuple[Case, ...]]] = {
     ),
     "T3 templates are rendered without a sandbox": (
         test_templates.test_a_template_that_reaches_out_or_names_nothing_fails,
+        test_models.test_a_prompt_may_be_a_template_and_is_rendered_in_the_sandbox,
     ),
     "T4 inputs that are missing or wrong are not noticed": (
         test_values.test_inputs_that_the_start_node_does_not_ask_for_are_refused,

@@ -29,6 +29,23 @@ def test_inputs_that_the_start_node_does_not_ask_for_are_refused(
     assert fault in refused.json()["message"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("number", "NaN"),
+        ("number", "1e999"),
+        ("json_object", '{"a": [NaN]}'),
+        ("json_object", '{"a": -1e999}'),
+        ("paragraph", '"\\ud800"'),
+    ],
+)
+def test_what_is_no_json_is_no_input(runner: Runner, kind: str, text: str) -> None:
+    """It could not be told, and a run that holds it would not come back from a pause."""
+    runner.take(dsl.app(dsl.start(dsl.text("x", type=kind)), dsl.end(told=["start", "x"])))
+    body = f'{{"inputs": {{"x": {text}}}}}'
+    assert runner.data.post("/v1/workflows/run", content=body).status_code == 400
+
+
 def test_an_optional_input_that_nobody_gave_is_not_the_text_none(runner: Runner) -> None:
     told = dsl.template("told", "[{{ x }}]", x=["start", "x"])
     optional = dsl.text("x", required=False)

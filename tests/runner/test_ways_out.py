@@ -93,6 +93,10 @@ def test_a_name_must_be_listed_and_its_address_public_or_in_a_listed_network(
         ("def main():\n    return {'r': str(bytearray(2 ** 30))}", "MemoryError"),
         ("import os\ndef main():\n    return {'r': os.environ['PATH']}", "KeyError: 'PATH'"),
         ("def main(:", "SyntaxError"),
+        ("def main():\n    return {'r': float('nan')}", "the result is not JSON"),
+        ("def main():\n    return {'r': '\\ud800'}", "the result is not JSON"),
+        ("import os\ndef main():\n    os.write(1, b'{\"r\": 1e999}'); os._exit(0)", "not JSON"),
+        ("import os\ndef main():\n    os.write(1, b'[' * 999999); os._exit(0)", "not JSON"),
     ],
 )
 def test_code_is_bounded_and_says_what_went_wrong(

@@ -1,5 +1,6 @@
 """A definition as graphon's graph, and one run of it."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -205,7 +206,11 @@ def _plain(value: Any, depth: int = 0) -> Any:
         return {str(k): _plain(v, depth + 1) for k, v in value.items()}
     if isinstance(value, list | tuple | set):
         return [_plain(v, depth + 1) for v in value]
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, int | float):
+        return value
+    return str(value).encode(errors="replace").decode()
 
 
 def _input(data: Mapping[str, Any]) -> Input:

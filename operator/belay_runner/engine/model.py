@@ -152,6 +152,7 @@ def _usage(reply: Reply) -> LLMUsage:
 def _parsed(reply: Reply) -> Mapping[str, Any]:
     try:
         found = json.loads(reply.text)
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
     except ValueError as error:
         raise ModelFailed("the model was asked for JSON and gave something else") from error
     if not isinstance(found, dict):

@@ -102,6 +102,15 @@ class Nodes(SlimDslNodeFactory):
             **self._common(request),
         )
 
+    def _asking(self, request: Any) -> Node:
+        """Prompts may be templates; the engine renders those without a sandbox, or not at all."""
+        build = SlimDslNodeFactory.NODE_BUILDERS[request.node_type]
+        node: Node = build(self, request)
+        for name in ("_jinja2_template_renderer", "_template_renderer"):
+            if hasattr(node, name):
+                setattr(node, name, _Templates())
+        return node
+
     def _code(self, request: Any) -> Node:
         assert self.tools.code is not None  # noqa: S101 - validate_node refused it
         return CodeNode(
@@ -130,6 +139,7 @@ class Nodes(SlimDslNodeFactory):
         BuiltinNodeTypes.TEMPLATE_TRANSFORM: _template,
         BuiltinNodeTypes.CODE: _code,
         BuiltinNodeTypes.HTTP_REQUEST: _http,
+        **dict.fromkeys(_MODEL_NODES, _asking),
     }
 
 

@@ -40,7 +40,13 @@ class CodeProcess:
             "RLIMIT_CORE": 0,
         }
         job = json.dumps({"code": code, "inputs": inputs, "limits": limits})
-        result = json.loads(self._output(job) or "null")
+        output = self._output(job)
+        try:
+            result = json.loads(output or "null")
+            # What is no JSON could neither be told nor come back from a pause.
+            json.dumps(result, allow_nan=False, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
+            raise CodeFailed(f"the result is not JSON: {error}") from error
         if not isinstance(result, dict):
             raise CodeFailed(f"main() must give an object, not {type(result).__name__}")
         return result

@@ -61,6 +61,7 @@ class Models:
         try:
             told = json.loads(self._answer(body))
             text = str(told["choices"][0]["message"]["content"] or "")
+            text = text.encode(errors="replace").decode()
         except (TooMuch, httpx.HTTPError) as error:
             raise ModelFailed(
                 f"the model's endpoint: {str(error) or type(error).__name__}"
