@@ -34,7 +34,8 @@ TRAPS: Final[Mapping[str, tuple[Case, ...]]] = {
         test_values.test_inputs_that_the_start_node_does_not_ask_for_are_refused,
         test_values.test_an_optional_input_that_nobody_gave_is_not_the_text_none,
     ),
-    "T5 sys.files is missing, and model nodes with vision fail": (
+    "T5 sys.files is missing, and nodes that name it fail": (
+        test_values.test_a_list_operator_finds_an_empty_list_of_files,
         test_values.test_a_model_node_with_vision_finds_an_empty_list_of_files,
     ),
     "T6 outputs of answer nodes are not JSON": (

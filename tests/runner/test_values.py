@@ -66,6 +66,24 @@ def test_a_model_node_with_vision_finds_an_empty_list_of_files(
     assert server.asked[-1]["model"] == "stub"
 
 
+def test_a_list_operator_finds_an_empty_list_of_files(runner: Runner) -> None:
+    """As in exports of Dify, which sort the files of a message by their types."""
+    image = {"key": "type", "comparison_operator": "in", "value": ["image"]}
+    images = dsl.node(
+        "images",
+        "list-operator",
+        variable=["sys", "files"],
+        var_type="array[file]",
+        item_var_type="file",
+        filter_by={"enabled": True, "conditions": [image]},
+        order_by={"enabled": False, "key": "", "value": "asc"},
+        limit={"enabled": False, "size": 10},
+    )
+    told = dsl.template("told", "{{ x | length }}", x=["images", "result"])
+    runner.take(dsl.app(dsl.start(), images, told, dsl.end(told=["told", "output"])))
+    assert runner.run()["outputs"] == {"told": "0"}
+
+
 def test_outputs_of_an_answer_node_are_json(runner: Runner) -> None:
     answer = dsl.node("answer", "answer", answer="you said {{#sys.query#}}", variables=[])
     runner.take(dsl.app(dsl.start(), answer, mode="advanced-chat"))
