@@ -3,11 +3,13 @@
 The engine's events are taken to their end before the dump, which it refuses otherwise.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.runner import dsl
-from tests.runner.process import Runner
+from tests.runner.conftest import ALLOWED
+from tests.runner.process import Runner, running
 from tests.runner.server import Server
 
 SPLIT = dsl.code(
@@ -52,21 +54,32 @@ def counting(server: Server, gate: str) -> str:
     return dsl.app(dsl.start(), *again, told, dsl.end(told=["told", "output"]))
 
 
+@pytest.fixture(scope="module")
+def first(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """Another process than the one that goes on."""
+    with running(python, tmp_path_factory.mktemp("first"), *ALLOWED) as found:
+        yield found
+
+
+def paused_in(first: Runner, text: str, server: Server, gate: str) -> str:
+    """A run that was told to pause while it stood in an item or round."""
+    first.take(text)
+    run = first.begin()
+    first.at(run, "held")
+    first.pause(run)
+    server.open(gate)
+    first.paused(run)
+    return run
+
+
 @pytest.mark.parametrize("parallel", [1, 3])
 def test_an_iteration_is_paused_between_items_and_ends_in_another_process(
-    begin: Any, runner: Runner, server: Server, parallel: int
+    first: Runner, runner: Runner, server: Server, parallel: int
 ) -> None:
     gate = f"each-{parallel}"
     text, path = iteration(server, gate, parallel), f"/gate/{gate}"
-    with begin(name="first") as first:
-        first.take(text)
-        run = first.begin()
-        first.at(run, "held")
-        first.pause(run)
-        server.open(gate)
-        first.paused(run)
-        before, envelope = server.calls[path], first.envelope(run)
-        first.kill()
+    run = paused_in(first, text, server, gate)
+    before, envelope = server.calls[path], first.envelope(run)
     assert before < 4, "some items are left"
     runner.take(text)
     assert runner.resume(envelope=envelope).status_code == 202
@@ -77,18 +90,11 @@ def test_an_iteration_is_paused_between_items_and_ends_in_another_process(
 
 
 def test_a_loop_is_paused_between_rounds_and_ends_in_another_process(
-    begin: Any, runner: Runner, server: Server
+    first: Runner, runner: Runner, server: Server
 ) -> None:
     text, path = counting(server, "rounds"), "/gate/rounds"
-    with begin(name="first") as first:
-        first.take(text)
-        run = first.begin()
-        first.at(run, "held")
-        first.pause(run)
-        server.open("rounds")
-        first.paused(run)
-        before, envelope = server.calls[path], first.envelope(run)
-        first.kill()
+    run = paused_in(first, text, server, "rounds")
+    before, envelope = server.calls[path], first.envelope(run)
     assert before < 5, "some rounds are left"
     runner.take(text)
     assert runner.resume(envelope=envelope).status_code == 202

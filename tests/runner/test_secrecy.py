@@ -22,8 +22,11 @@ def test_errors_are_cut_and_free_of_secrets(begin: Any, server: Server, tmp_path
         for source, expected in ((short, "because of ***"), (boom, "…")):
             node = dsl.code("boom", source, {"r": "string"}, t=["env", "TOKEN"])
             own.take(dsl.app(dsl.start(), node, dsl.end(told=["boom", "r"])))
-            error = own.run()["error"]
-            assert SECRET not in error
+            events = list(own.stream({}))
+            assert SECRET not in json.dumps(events)
+            of_node, of_run = (e["data"]["error"] for e in events if e["data"].get("error"))
+            assert of_node == of_run
+            error = of_run
             assert "Traceback" not in error
             assert len(error) <= 500
             assert error.endswith(expected)
