@@ -46,6 +46,7 @@ from belay.shell.resources import (
     PODS,
     REPLICA_SETS,
     REVISIONS,
+    SECRETS,
     WORKFLOWS,
     WORKLOADS,
     Resource,
@@ -230,8 +231,7 @@ class Scene:
 
     def loses_pod_of(self, run: str) -> None:
         """The node of a pod fails: nothing of it is left."""
-        processes = self.machine.world.processes
-        name = next(p.name for p in processes.values() if run in p.runs)
+        name = next(p.name for p in self._engines() if run in p.runs)
         self.tale.tell("node", f"loses pod {name}")
         self.server.delete(PODS, NAMESPACE, name)
 
@@ -255,6 +255,20 @@ class Scene:
                 still = process.runs[run].model_copy(update={"status": RunState.PAUSED})
                 process.runs[run] = still
         self.tale.tell("engine", f"{run} stands still")
+
+    def damages(self, backup: str) -> Object:
+        """Somebody deletes a part of a backup: that part, for `mends`."""
+        secrets = {s["metadata"]["name"]: s for s in self.server.list(SECRETS, NAMESPACE)}
+        name = next(n for n in secrets if n.startswith(backup) and not n.endswith("-index"))
+        self.tale.tell("somebody", f"deletes Secret {name}")
+        self.server.delete(SECRETS, NAMESPACE, name)
+        return secrets[name]
+
+    def mends(self, part: Object) -> None:
+        """Somebody brings back what was deleted of a backup."""
+        kept = {k: v for k, v in part["metadata"].items() if k in ("name", "labels")}
+        self.tale.tell("somebody", f"brings Secret {kept['name']} back")
+        self.server.create(SECRETS, NAMESPACE, {**part, "metadata": kept}, _USER)
 
     def goes_deaf(self) -> Process:
         """The newest pod's engine answers nothing from now on."""

@@ -258,6 +258,27 @@ class HistoryEntry(ApiModel):
     """How often in a row, where the revision had to be put back again."""
 
 
+class Restore(ApiModel):
+    """Runs of a backup that somebody wants back, by the annotation belay.dev/restore."""
+
+    backup: Annotated[str, Field(max_length=256)]
+    """Name of the backup."""
+    resumed_too: bool = False
+    """Also those that had been resumed from it before and are in no pod now."""
+    began_at: MicroTime
+    """When Belay began with it."""
+    ended_at: MicroTime | None = None
+    """When it ended; absent while it goes on."""
+    restored: int = 0
+    """Runs that were given to pods, and found in them afterwards."""
+    failed: int = 0
+    """Runs that were to be given, and are in no pod."""
+    reason: ReasonWord | None = None
+    """Restored or RestoreFailed."""
+    message: Annotated[str, Field(max_length=2048)] = ""
+    """What came of it, or what it waits for, in a sentence."""
+
+
 class WorkflowStatus(ApiModel):
     """What Belay observed and did."""
 
@@ -289,5 +310,9 @@ class WorkflowStatus(ApiModel):
     """Last value of the annotation belay.dev/retry that was acted on."""
     last_handled_abort: Annotated[str, Field(max_length=256)] | None = None
     """Last value of the annotation belay.dev/abort that was acted on."""
+    last_handled_restore: Annotated[str, Field(max_length=256)] | None = None
+    """Last value of the annotation belay.dev/restore that was acted on."""
+    restore: Restore | None = None
+    """The last restore of runs from a backup, or the one that goes on."""
     history: Annotated[list[HistoryEntry], Field(max_length=10, json_schema_extra=ATOMIC)] = []
     """The last ten outcomes, newest first."""

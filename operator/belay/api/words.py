@@ -73,6 +73,7 @@ class Reason(StrEnum):
     CHECK_PASSED = "CheckPassed"
     ADOPTED = "Adopted"
     PUT_BACK = "PutBack"
+    RESTORED = "Restored"
 
     # Refused before anything was touched
     REVISION_INVALID = "RevisionInvalid"
@@ -122,6 +123,7 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded"
     STABLE_FAILING = "StableFailing"
     REVERT_TIMEOUT = "RevertTimeout"
+    RESTORE_FAILED = "RestoreFailed"
     STABLE_REVISION_DELETED = "StableRevisionDeleted"
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from belay.api.duration import spoken
-from belay.api.status import HistoryEntry, RevisionRef, Rollout, WorkflowStatus
+from belay.api.status import HistoryEntry, Restore, RevisionRef, Rollout, WorkflowStatus
 from belay.api.words import Outcome, Reason, Trigger
 from belay.core.instances import telling
 
@@ -61,6 +61,8 @@ def known(status: WorkflowStatus, since: datetime) -> tuple[Milestone, ...]:
     A process that died before it told is made good by the next one.
     """
     told = [m for e in status.history if e.ended_at >= since for m in _remembered(e)]
+    if status.restore is not None:
+        told += [m for m in restored(status.restore) if m.at >= since]
     rollout = status.rollout
     if rollout is not None and (rollout.ended_at is None or rollout.ended_at >= since):
         told += of(rollout, status.stable)
@@ -89,6 +91,16 @@ def refused(generation: int, reason: Reason, message: str, at: datetime) -> Mile
 
 def adopted(generation: int, message: str, at: datetime) -> Milestone:
     return Milestone(f"g{generation}", Reason.SAME_CONTENT, message, at, action="Adopt")
+
+
+def restored(restore: Restore) -> tuple[Milestone, ...]:
+    """What came of a restore, once it is over."""
+    if restore.ended_at is None or restore.reason is None:
+        return ()
+    occasion = f"r{restore.began_at:%Y%m%d%H%M%S%f}"
+    bad = restore.reason is not Reason.RESTORED
+    told = (occasion, restore.reason, restore.message, restore.ended_at)
+    return (Milestone(*told, warning=bad, action="Restore"),)
 
 
 def _occasion(rollout: Rollout | HistoryEntry) -> str:

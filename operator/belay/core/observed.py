@@ -117,6 +117,7 @@ class Observed:
     """The status in the cluster, where `status` has been thought on already."""
     retry: str | None = None
     abort: str | None = None
+    restore: str | None = None
     known: tuple[KnownRevision, ...] = ()
     known_complete: bool = False
     """The list of known revisions is complete, so absence means something."""

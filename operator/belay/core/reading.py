@@ -13,7 +13,7 @@ from belay.core.instances.view import Look
 from belay.core.moves import fallback, is_at, preview_outlived
 from belay.core.observed import Observed, RevisionView
 from belay.core.phases import pushing
-from belay.core.rest import adoption, drift, pods
+from belay.core.rest import adoption, drift, pods, restoring
 from belay.core.rest.settled import answered, idle
 from belay.core.rest.steady import steady
 
@@ -45,6 +45,10 @@ class Needs:
 def needs(seen: Observed) -> Needs:
     """`seen` holds the Workflow itself so far, and nothing else."""
     rollout = under_way(seen)
+    if rollout is None and restoring.is_due(seen):
+        begun = restoring.goes_on(seen) is not None
+        talk = Ask.RUNS if begun else Ask.NOTHING
+        return Needs(workloads=begun, pods=begun, engine=talk, preview=_preview(seen))
     if rollout is None:
         gating = not answered(seen) and not seen.spec.suspend
         compared = not seen.spec.suspend and drift.looked_at(seen.status)

@@ -142,7 +142,9 @@ class Reconciler:
 
     async def _note_refusal(self, turn: Turn) -> None:
         raw = await turn.get(WORKFLOWS, turn.key.name)
-        if raw is not None and (raw.get("status") or {}).get("phase") == Outcome.REFUSED:
+        status = (raw or {}).get("status") or {}
+        restored = "endedAt" in status.get("restore", {"endedAt": None})
+        if status.get("phase") == Outcome.REFUSED and restored:
             self._refusals.note(turn.key, await self._cause(turn))
         else:
             self._refusals.forget(turn.key)

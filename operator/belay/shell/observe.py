@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from belay.api.instance_kinds import SHIPPED, InstanceKind
-from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY
+from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RESTORE, ANNOTATION_RETRY
 from belay.api.status import RevisionRef, WorkflowStatus
 from belay.api.workflow import Preview, WorkflowSpec, Workload
 from belay.core import reading
@@ -133,6 +133,7 @@ class Observer:
             status=status,
             retry=_token(annotations.get(ANNOTATION_RETRY)),
             abort=_token(annotations.get(ANNOTATION_ABORT)),
+            restore=_token(annotations.get(ANNOTATION_RESTORE)),
             known=watched.known,
             known_complete=watched.known_complete,
             tallies=watched.tallies,

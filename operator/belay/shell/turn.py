@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RETRY
+from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RESTORE, ANNOTATION_RETRY
 from belay.core.keys import Key
 from belay.core.observed import DryRun, Refusal
 from belay.shell.cluster import Cluster, Object
@@ -71,6 +71,7 @@ def wish_of(workflow: Object) -> tuple[object, ...]:
     """All of a Workflow that a decision rests on."""
     metadata = workflow["metadata"]
     annotations = metadata.get("annotations") or {}
-    tokens = [annotations.get(name) for name in (ANNOTATION_RETRY, ANNOTATION_ABORT)]
+    asked = (ANNOTATION_RETRY, ANNOTATION_ABORT, ANNOTATION_RESTORE)
+    tokens = [annotations.get(name) for name in asked]
     going = metadata.get("deletionTimestamp")
     return metadata["uid"], metadata["generation"], going, tokens, workflow.get("status")

@@ -69,7 +69,7 @@ def settle(engine: EngineView, then: Then = GO_ON) -> Settlement:
     away = [run for run, entry in sorted(record.items()) if entry.fate.is_open and run not in held]
     if engine.unheard or engine.problem:
         return Settlement(record, here, open=len(away))
-    moved, left = _moved(engine, record, away, then)
+    moved, left = given(engine, record, away, then)
     return Settlement(record, here, moved, left)
 
 
@@ -83,7 +83,7 @@ def unsettled(engine: EngineView) -> dict[str, EnginePod]:
     }
 
 
-def _moved(
+def given(
     engine: EngineView, record: dict[str, Entry], away: list[str], then: Then
 ) -> tuple[tuple[tuple[EnginePod, str], ...], int]:
     """Runs to be moved; those of whom nothing is left are marked in the record."""

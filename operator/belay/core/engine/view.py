@@ -103,10 +103,12 @@ class Entry:
     content_digest: str
     fate: Fate = Fate.FOUND
     at: str = ""
-    """Process that it was given to."""
+    """Process that it was given to, or where it went on."""
     pod: str = ""
     """Name of that pod, or of the one where it was found."""
     why: str = ""
+    asked: str = ""
+    """When somebody asked for it to be restored from its backup, if anybody did."""
 
 
 Record = Mapping[str, Entry]

@@ -14,7 +14,7 @@ from belay.core.decision import Action, Decision, DeleteConfigMap, DeleteRevisio
 from belay.core.gates import Ask, Gate, Go, Refuse, Same, Wait
 from belay.core.observed import Observed, Refusal, RevisionView
 from belay.core.phases.content import ensured
-from belay.core.rest import adoption, drift, pods, steady
+from belay.core.rest import adoption, drift, pods, restoring, steady
 
 _FINAL = frozenset(Outcome) - {Outcome.REFUSED, Outcome.SUPERSEDED}
 
@@ -41,6 +41,8 @@ def wants_retry(seen: Observed) -> bool:
 
 
 def settled(seen: Observed, now: datetime) -> Decision:
+    if restoring.is_due(seen):
+        return restoring.restoring(seen, now)
     if idle(seen):
         return pods.at_rest(seen, now) or drift.at_rest(seen, now) or _housekeeping(seen, now)
     done = answered(seen)
@@ -221,6 +223,8 @@ def _rest(seen: Observed, now: datetime, phase: Phase | Outcome, story: Story) -
 
 def _tokens_handled(seen: Observed) -> WorkflowStatus:
     update = {"last_handled_retry": seen.retry, "last_handled_abort": seen.abort}
+    if seen.status.observed_generation is None:
+        update["last_handled_restore"] = seen.restore
     return seen.status.model_copy(update={k: v for k, v in update.items() if v is not None})
 
 

@@ -228,14 +228,18 @@ class Settling:
         self._limit = slots()
 
     async def settle(self) -> Refusal | None:
-        """A claim is written before its pod is told of it: so no run is ever given to two."""
+        """A claim is written before its pod is told of it: so no run is ever given to two.
+
+        Before that, all is read that pods are to be given: what is damaged changes nothing.
+        """
         todo = self._action.todo
+        backup = await self._load() if todo.moved else Backup({}, {}, {})
         if self._record != dict(self._action.engine.record or {}) and todo.moved:
             await self._write()
         before = dict(self._record)
         await asyncio.gather(*(self._here(pod, run) for pod, run in todo.here))
         if todo.moved:
-            await self._move(todo.moved)
+            await self._move(todo.moved, backup)
         if self._record != before or not todo.moved:
             await self._write()
         return _unreachable(self._trouble) if self._trouble else None
@@ -264,6 +268,7 @@ class Settling:
                     self._trouble = self._trouble or str(error)
                     return
                 self._fate(run, Fate.CANCELLED if fate is Fate.CANCELLED else Fate.RESUMED)
+        self._record[run] = replace(self._record[run], at=pod.at, pod=pod.name)
 
     def _wanted(self, pod: EnginePod, run: str) -> Fate:
         return self._action.then.at(pod, self._record[run].content_digest)
@@ -283,8 +288,7 @@ class Settling:
         await peer.resume(owner, what)
         return fate, ""
 
-    async def _move(self, moved: tuple[tuple[EnginePod, str], ...]) -> None:
-        backup = await self._load()
+    async def _move(self, moved: tuple[tuple[EnginePod, str], ...], backup: Backup) -> None:
         peers = {pod.at: self._engines.peer(pod, self._token) for pod, _ in moved}
         wanted: dict[str, set[str]] = {}
         for pod, run in moved:

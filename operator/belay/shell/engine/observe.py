@@ -6,10 +6,13 @@ from dataclasses import replace
 
 from belay.api.instances import Engine
 from belay.api.names import LABEL_PAUSED_BY
+from belay.core.decide import under_way
 from belay.core.engine.marks import Mark, read_mark
+from belay.core.engine.names import rollout_of
 from belay.core.engine.view import Ask, EnginePod, EngineView, Run
 from belay.core.observed import Observed
 from belay.core.pods import Pod
+from belay.core.rest import restoring
 from belay.core.workloads import WorkloadView
 from belay.core.workloads.raw import is_paused_by_us
 from belay.shell.backups.store import StoreError, look
@@ -26,8 +29,10 @@ async def find(turn: Turn, seen: Observed, ask: Ask, engines: Engines) -> Engine
     if how is None:
         return None
     engine = EngineView(seen.uid, how, labelled=_labelled(seen), foreign=_foreign(seen))
-    rollout = seen.status.rollout
-    if ask is Ask.RUNS and rollout is not None and rollout.runs is not None:
+    rollout, restore = seen.status.rollout, restoring.goes_on(seen)
+    if ask is Ask.RUNS and restore is not None and under_way(seen) is None:
+        engine = await _wanted_back(turn, engine, restore.backup, engines)
+    elif ask is Ask.RUNS and rollout is not None and rollout.runs is not None:
         former = rollout.backup if rollout.backup != rollout.runs else None
         engine = await kept(turn, engine, Mark(turn.key.name, rollout.runs, former), engines)
     return await heard(turn, engine, ask, _targets(seen, how), engines)
@@ -120,6 +125,18 @@ async def _asked(peer: Peer, ask: Ask, limit: asyncio.Semaphore) -> EnginePod | 
         loaded=frozenset(r.content_digest for r in revisions.revisions if r.state == "Ready"),
         runs=tuple(Run(r.id, r.content_digest, r.status, r.holder) for r in runs),
     )
+
+
+async def _wanted_back(turn: Turn, engine: EngineView, backup: str, engines: Engines) -> EngineView:
+    """With the backup that somebody has named, be there a record of it or not."""
+    if rollout_of(turn.key.name, backup) is None:
+        return engine
+    try:
+        record, uid = await records.read(turn, backup)
+        there = await look(engines.store, turn.key, backup)
+    except (StoreError, records.BadRecord) as error:
+        return replace(engine, problem=str(error))
+    return replace(engine, record=record, record_uid=uid, backup=there)
 
 
 async def kept(turn: Turn, engine: EngineView, mark: Mark, engines: Engines) -> EngineView:
