@@ -8,8 +8,8 @@ from tests.unit.core.test_engine_plan import engine, pod, run
 
 from belay.api.instance_kinds import SHIPPED, Write
 from belay.api.instances import AfterRevert, Afterwards, Instances, Policy, RunsAfterwards
-from belay.api.status import Rollout
-from belay.api.words import Outcome, Phase
+from belay.api.status import Rollout, TargetRecord
+from belay.api.words import Outcome, Phase, Reason
 from belay.core.engine.actions import SettleRuns
 from belay.core.engine.plan import GO_ON, Then
 from belay.core.engine.steps import objection, resuming
@@ -17,6 +17,7 @@ from belay.core.engine.view import EngineView, Fate
 from belay.core.instances.account import to_cancel
 from belay.core.instances.view import InstanceView
 from belay.core.observed import Observed
+from belay.core.phases.pausing import pausing
 
 TO = world.ref("v2")
 OF_WHAT_FAILED = Then(Fate.CANCELLED, TO.content_digest)
@@ -94,3 +95,18 @@ def test_a_person_who_takes_over_before_the_gate_finds_nothing_ended() -> None:
     one = InstanceView(kind, "a", "uid-of-a", Policy.PAUSE, Afterwards.CANCEL, suspended=True)
     assert not to_cancel(seen(None, revert=AfterRevert.CANCEL), rollout(), (one,))
     assert to_cancel(seen(None), rollout(**THROUGH), (one,)) == {one.uid}
+
+
+def test_an_engine_that_came_meanwhile_and_cannot_ends_the_rollout_before_the_delivery() -> None:
+    """Such as by another image, while a preview pod was tried."""
+    came = seen(engine(pod("a")), "Restart")
+    there = came.workloads[0]
+    target = TargetRecord(kind="Deployment", name=there.name, uid=there.uid, template_hash="")
+    begun = rollout(phase=Phase.PAUSING, paused=True, targets=[target])
+    status = pausing(came, world.NOW, begun).status
+    assert status is not None
+    assert status.rollout is not None
+    assert (status.rollout.reason, status.rollout.delivered) == (
+        Reason.INSTANCES_UNSUPPORTED,
+        False,
+    )
