@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from random import Random
 
 from tests.faults.plans import Plan, plans_of, shuffled
 from tests.faults.records import Line, Records
@@ -30,12 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="then no plan is begun")
     parser.add_argument("--at-once", type=int, default=16, help="plans side by side")
     parser.add_argument("--scenario", choices=SCENARIOS, action="append")
+    parser.add_argument("--scenarios", type=int, help="at most, chosen by the seed; else all")
     parser.add_argument("--fault", action="append", help="a part of its name")
     parser.add_argument("--index", type=int, action="append")
     parser.add_argument("--most", type=int, help="plans at most")
     parser.add_argument("--logs", action="store_true", help="show what operators said")
     parser.add_argument("--results", type=Path, help="go on from this file, and add to it")
     given = parser.parse_args(arguments)
+    if given.scenarios is not None:
+        names = given.scenario or list(SCENARIOS)
+        given.scenario = Random(f"{given.seed}-scenarios").sample(names, given.scenarios)
     return play(given, Records(given.results))
 
 

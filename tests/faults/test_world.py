@@ -9,15 +9,15 @@ from tests.harness.setup import ROOT
 
 SAMPLE = (
     "--scenarios",
-    "3",
+    "2",
     "--handovers",
     "3",
     "--outages",
     "1",
     "--spots",
-    "4",
+    "3",
     "--poison",
-    "40",
+    "20",
 )
 """In a run of `make test`, by the seed."""
 
