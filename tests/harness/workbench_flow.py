@@ -41,7 +41,7 @@ class Flow:
         await self.apply()
 
     async def annotate(self, what: str, token: str) -> None:
-        """Set a token: `retry` or `abort`."""
+        """Set a token: `retry`, `abort` or `restore`."""
         annotations = {f"belay.dev/{what}": token}
         body = {"metadata": {"name": self.name, "annotations": annotations}}
         await self.bench.apply(WORKFLOWS, body, f"kubectl-{what}")
