@@ -131,7 +131,8 @@ def _detail(old: Object, new: Object) -> str:
         case Phase.REVERTING:
             return f"{workloads} carries {old['from']} again"
         case Phase.RESUMING:
-            return _runs(count, "resumed", "go on, on what they began with")
+            anew = f", {count['restarted']} begin anew" if count.get("restarted") else ""
+            return _runs(count, "resumed", "go on, on what they began with") + anew
         case _:
             return str(new.get("message", ""))
 
