@@ -181,10 +181,14 @@ def _nothing_paused(cluster: Cluster, disturbed: tuple[str, ...]) -> None:
             raise Violation("nothing is left paused", f"{job} at {cluster.status.status.phase}")
 
 
+OTHER_WORDS = frozenset({"abort", "deadline", "denied", "resumed by others"})
+"""After these a wish may rightly end otherwise."""
+
+
 def _newer_wish(cluster: Cluster, disturbed: tuple[str, ...], good: frozenset[str]) -> None:
     name = cluster.wish.spec.active_revision
     status = cluster.status.status
-    if name.removesuffix(".again") not in good or {"abort", "deadline", "denied"} & set(disturbed):
+    if name.removesuffix(".again") not in good or OTHER_WORDS & set(disturbed):
         return
     if status.stable_revision != name or status.phase != Outcome.PROMOTED:
         what = f"{name} is wanted and good, {status.stable_revision} is stable, {status.phase}"

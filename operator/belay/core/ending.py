@@ -65,10 +65,12 @@ def back(
     """Begin the way back; `outcome` is what it leads to.
 
     There is none from what was found running, or from the stable revision itself: but a person who
-    ends the delivery of that before it has arrived does not ask for what ran before it.
+    ends the delivery of that before it has arrived does not ask for what ran before it, nor do
+    instances that do not pause.
     """
+    early = rollout.phase in (Phase.PAUSING, Phase.BACKING_UP)
     asked = outcome in (Outcome.ABORTED, Outcome.SUPERSEDED)
-    halfway = asked and _elsewhere(seen, rollout.to)
+    halfway = (asked or early) and _elsewhere(seen, rollout.to)
     if rollout.inherited or (_is_stable(seen, rollout) and not halfway):
         left = Outcome.HELD if outcome is Outcome.REVERTED else outcome
         return _left(seen, now, rollout, left, **more)

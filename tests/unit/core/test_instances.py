@@ -152,6 +152,15 @@ def test_the_way_back_waits_no_longer_than_revert_pause() -> None:
 # Deadlines
 
 
+def test_a_return_to_stable_goes_on_where_instances_do_not_pause_in_time() -> None:
+    toy = running(window="60s").wish("v2").run(Phase.OBSERVING)
+    toy.stubborn = {"a"}
+    toy.wish("v1").run()
+    assert (toy.carries(), toy.status.active_revision) == ("v1", "v1")
+    assert toy.status.phase == Outcome.REVERTED
+    assert released(toy)
+
+
 @pytest.mark.parametrize("newer", [None, "v9"])
 def test_a_return_to_stable_that_is_ended_before_it_is_delivered_is_made_all_the_same(
     newer: str | None,
