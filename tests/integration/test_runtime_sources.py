@@ -33,7 +33,9 @@ class Heard:
     def __init__(self) -> None:
         self.events: asyncio.Queue[Any] = asyncio.Queue()
 
-    def event(self, key: Key, resource_version: str, *, deleted: bool) -> None:
+    def event(
+        self, key: Key, resource_version: str, *, deleted: bool, resting: bool = False
+    ) -> None:
         assert int(resource_version) > 0
         self.events.put_nowait((key.name, "gone" if deleted else "there"))
 
@@ -322,9 +324,9 @@ async def test_lists_and_events_of_a_real_server_agree(
     deliveries, queue = Deliveries(), WorkQueue()
     source = KopfSource(str(cluster.kubeconfig), None, [namespace])
 
-    def on_event(key: Key, resource_version: str, *, deleted: bool) -> None:
+    def on_event(key: Key, resource_version: str, *, deleted: bool, resting: bool) -> None:
         deliveries.record(key, resource_version, deleted=deleted)
-        heard.event(key, resource_version, deleted=deleted)
+        heard.event(key, resource_version, deleted=deleted, resting=resting)
 
     source.start(on_event, lambda _: None)
     settings = ResyncSettings(period=0.05, patience=5)

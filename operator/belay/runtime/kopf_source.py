@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, cast
 import kopf
 
 from belay.core.keys import Key
+from belay.runtime.at_rest import is_at_rest
 from belay.shell.login import read_login
 from belay.shell.resources import WORKFLOWS, Resource
 
@@ -34,9 +35,14 @@ it goes on for ever. None is so long that the source would seem dead."""
 
 
 class OnEvent(Protocol):
-    """Hears of each event, in the main loop."""
+    """Hears of each event, in the main loop.
 
-    def __call__(self, key: Key, resource_version: str, *, deleted: bool) -> None: ...
+    `resting` is what a list has told of and has nothing left to be done for.
+    """
+
+    def __call__(
+        self, key: Key, resource_version: str, *, deleted: bool, resting: bool
+    ) -> None: ...
 
 
 OnEnd = Callable[[BaseException | None], None]
@@ -125,8 +131,13 @@ class KopfSource:
         async def event(event: Mapping[str, Any], **_: Any) -> None:
             metadata = event["object"]["metadata"]
             key = Key(metadata["namespace"], metadata["name"])
-            deleted = event["type"] == "DELETED"
-            deliver = partial(on_event, key, metadata["resourceVersion"], deleted=deleted)
+            deliver = partial(
+                on_event,
+                key,
+                metadata["resourceVersion"],
+                deleted=event["type"] == "DELETED",
+                resting=event["type"] is None and is_at_rest(event["object"]),
+            )
             loop.call_soon_threadsafe(deliver)
 
         return registry

@@ -151,14 +151,15 @@ class Leader:
     def _start_source(self) -> None:
         self._source.start(self._on_event, self._on_end)
 
-    def _on_event(self, key: Key, resource_version: str, *, deleted: bool) -> None:
+    def _on_event(self, key: Key, resource_version: str, *, deleted: bool, resting: bool) -> None:
+        """Of ten thousand that are found at the start, those at rest let the others go first."""
         self._deliveries.record(key, resource_version, deleted=deleted)
         if deleted:
             self._reconciler.forget(key)
             self._sweeper.wake()
         elif self._reconciler.knows(key, resource_version):
             return
-        self._queue.add(key, Priority.NEW)
+        self._queue.add(key, Priority.RESYNC if resting else Priority.NEW)
 
     def _on_end(self, failure: BaseException | None) -> None:
         self._source_failure = failure

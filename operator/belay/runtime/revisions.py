@@ -39,7 +39,10 @@ class Revisions:
     def __init__(
         self, cluster: Cluster, namespaces: Sequence[str | None], wake: Wake = lambda _: None
     ) -> None:
-        """`wake` is called for a Workflow when one of its revisions comes, changes or goes."""
+        """`wake` is called for a Workflow when one of its revisions comes, changes or goes.
+
+        Not for what was there at the start: until `listed` nothing is decided anyway.
+        """
         self._cluster = cluster
         self._namespaces = namespaces
         self._wake = wake
@@ -110,7 +113,8 @@ class Revisions:
         revisions = self._known.setdefault(key, {})
         if revisions.get(revision) != meta:
             revisions[revision] = meta
-            self._wake(key)
+            if self.listed.is_set():
+                self._wake(key)
 
     def _drop(self, key: Key, revision: str) -> None:
         revisions = self._known.get(key, {})

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,7 +15,7 @@ from belay.core.moves import in_place
 from belay.core.observed import Observed
 from belay.core.rest.settled import idle
 from belay.core.workloads.pointer import pointer_name
-from belay.shell.cluster import Object
+from belay.shell.cluster import Cluster, Object
 from belay.shell.errors import ApiError
 from belay.shell.resources import CONFIG_MAPS, HISTORIES, JOBS, PODS
 from belay.shell.turn import Turn
@@ -47,6 +47,7 @@ class Garbage:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._next: dict[Key, _Next | None] = {}
+        self._uses = Uses()
 
     def forget(self, key: Key) -> None:
         """The Workflow is gone."""
@@ -66,7 +67,7 @@ class Garbage:
             return {}
         try:
             surplus = await _without_role(turn, seen)
-            free = await unused(turn, surplus) if surplus else {}
+            free = await unused(turn, surplus, self._uses) if surplus else {}
         except ApiError as error:
             log.warning(
                 "no look for unused ConfigMaps: %s", error, extra={"workflow": str(turn.key)}
@@ -100,17 +101,59 @@ async def _without_role(turn: Turn, seen: Observed) -> dict[str, str]:
     return {name: uid for name, uid in found.items() if name not in kept}
 
 
-async def unused(turn: Turn, surplus: Mapping[str, str]) -> dict[str, str]:
+@dataclass(slots=True)
+class _Place:
+    """Who has asked for one namespace, and what was read there last."""
+
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    asked: int = 0
+    answered: int = 0
+    """How many had asked before the last reading began: it answers them."""
+    waiting: int = 0
+    names: frozenset[str] = frozenset()
+
+
+class Uses:
+    """ConfigMaps that something in a namespace can start a pod with.
+
+    What is read for one Workflow answers all who asked before that reading began: where a hundred
+    rollouts end together, the namespace is not read a hundred times.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[str, _Place] = {}
+
+    async def read(self, cluster: Cluster, namespace: str) -> frozenset[str]:
+        """As it was after this call began, or later."""
+        place = self._places.setdefault(namespace, _Place())
+        place.asked += 1
+        mine = place.asked
+        place.waiting += 1
+        try:
+            async with place.reading:
+                if place.answered < mine:
+                    before = place.asked
+                    specs = await _pod_specs(cluster, namespace)
+                    place.names = frozenset(name for spec in specs for name in _named(spec))
+                    place.answered = before
+                return place.names
+        finally:
+            place.waiting -= 1
+            if not place.waiting:
+                del self._places[namespace]
+
+
+async def unused(turn: Turn, surplus: Mapping[str, str], uses: Uses) -> dict[str, str]:
     """Those that nothing in the namespace can start a pod with."""
-    used = {name for spec in await _pod_specs(turn) for name in _named(spec)}
+    used = await uses.read(turn.cluster, turn.key.namespace)
     return {name: uid for name, uid in surplus.items() if name not in used}
 
 
-async def _pod_specs(turn: Turn) -> list[Object]:
+async def _pod_specs(cluster: Cluster, namespace: str) -> list[Object]:
     """Of all pods, live Jobs and kept templates, of which `kubectl rollout undo` makes pods."""
     resources = (PODS, JOBS, *HISTORIES.values())
     pods, jobs, *kept = await asyncio.gather(
-        *(turn.cluster.list(resource, turn.key.namespace) for resource in resources)
+        *(cluster.list(resource, namespace) for resource in resources)
     )
     specs = [p["spec"] for p in pods]
     specs += [j["spec"]["template"]["spec"] for j in jobs if _is_live(j)]
