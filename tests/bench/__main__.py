@@ -4,13 +4,17 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import engine, in_place, runs
+from tests.bench import engine, in_place, many, report, runs, scale
 from tests.harness import cluster as clusters
 from tests.harness import images, kube, workbench_operator
-from tests.harness.cluster import Kind
+from tests.harness.cluster import Cluster, Kind
 from tests.harness.setup import SetupError, say
+
+_ETCD_BYTES = 8 * 2**30
 
 
 def main() -> int:
@@ -26,36 +30,86 @@ def main() -> int:
         type=int,
         help="measure the reference runner against its engine, by so many runs",
     )
+    parser.add_argument(
+        "--scale", type=_sizes, metavar="N,N", help="Workflows at rest, on a control plane"
+    )
+    parser.add_argument(
+        "--many", type=_sizes, metavar="N,N", help="Workflows patched together, there"
+    )
+    parser.add_argument("--idle", type=float, default=120, help="seconds at rest, of --scale")
+    parser.add_argument("--write", action="store_true", help="write the tables into the docs")
     told = parser.parse_args()
-    needed = [images.base] if told.runs is None else [images.base, images.runner]
     try:
         if told.engine is not None:
             engine.measure(told.engine)
-            return 0
-        with (
-            clusters.running(told.cluster, needed) as cluster,
-            tempfile.TemporaryDirectory() as folder,
-            kube.namespace(cluster) as busy,
-            kube.namespace(cluster) as other,
-        ):
-            home = Path(folder)
-            cluster.apply_crds()
-            kubeconfig = workbench_operator.install(cluster, home)
-            served = (busy,) if told.runs is None else (busy, other)
-            operator = workbench_operator.Operator(kubeconfig, served, home / "operator.log")
-            operator.start()
-            try:
-                if told.runs is None:
-                    place = in_place.Place(cluster, operator, kubeconfig, busy, other)
-                    asyncio.run(in_place.measure(place, told.swaps, told.pods))
-                else:
-                    asyncio.run(runs.measure(cluster, operator, served, told.runs))
-            finally:
-                operator.close()
+        elif told.scale is not None:
+            _scale(told)
+        elif told.many is not None:
+            _many(told)
+        else:
+            _with_pods(told)
     except SetupError as error:
         say(f"bench: {error}")
         return 1
     return 0
+
+
+def _sizes(text: str) -> list[int]:
+    return sorted(int(word) for word in text.split(","))
+
+
+def _scale(told: argparse.Namespace) -> None:
+    with _plane(controllers=False) as (cluster, home, kubeconfig):
+        found = report.started("scale", cluster)
+        measured = scale.measure(cluster, kubeconfig, home, told.scale, told.idle, found)
+        asyncio.run(measured)
+        if told.write:
+            found.write()
+
+
+def _many(told: argparse.Namespace) -> None:
+    with _plane(controllers=True) as (cluster, home, kubeconfig):
+        found = report.started("many", cluster)
+        place = many.Place(cluster.kubeconfig, kubeconfig, home)
+        asyncio.run(many.measure(place, told.many, found))
+        if told.write:
+            found.write()
+
+
+@contextmanager
+def _plane(*, controllers: bool) -> Iterator[tuple[Cluster, Path, Path]]:
+    """A control plane of our own with the CRDs, a folder, and the operator's kubeconfig."""
+    with (
+        clusters.own_control_plane(controllers=controllers, most_bytes=_ETCD_BYTES) as cluster,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        cluster.apply_crds()
+        home = Path(folder)
+        yield cluster, home, workbench_operator.install(cluster, home, duration="12h")
+
+
+def _with_pods(told: argparse.Namespace) -> None:
+    needed = [images.base] if told.runs is None else [images.base, images.runner]
+    with (
+        clusters.running(told.cluster, needed) as cluster,
+        tempfile.TemporaryDirectory() as folder,
+        kube.namespace(cluster) as busy,
+        kube.namespace(cluster) as other,
+    ):
+        home = Path(folder)
+        cluster.apply_crds()
+        kubeconfig = workbench_operator.install(cluster, home)
+        served = (busy,) if told.runs is None else (busy, other)
+        operator = workbench_operator.Operator(kubeconfig, served, home / "operator.log")
+        operator.start()
+        try:
+            if told.runs is None:
+                place = in_place.Place(cluster, operator, kubeconfig, busy, other)
+                asyncio.run(in_place.measure(place, told.swaps, told.pods))
+            else:
+                asyncio.run(runs.measure(cluster, operator, served, told.runs))
+        finally:
+            operator.close()
 
 
 if __name__ == "__main__":

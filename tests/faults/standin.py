@@ -58,11 +58,12 @@ class _Place:
 
 @dataclass(slots=True)
 class StandIn:
-    """All namespaces of one process; `lives` are by content digest."""
+    """All namespaces of one process, each with the Deployment `target`; `lives` are by digest."""
 
     api: Api
     lives: dict[str, Life]
     engines: Engines = field(default_factory=Engines)
+    target: str = "app"
     workflows: dict[str, Object] = field(default_factory=dict)
     """The latest state by namespace, {} once it is deleted."""
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -178,7 +179,7 @@ class StandIn:
         """As the Deployment's controller: one step, and the status that it leads to."""
         place = self._places[namespace]
         async with place.busy:
-            deployment = await self.api.get(DEPLOYMENTS, namespace, "app")
+            deployment = await self.api.get(DEPLOYMENTS, namespace, self.target)
             template = deployment["spec"]["template"]
             kept = await self._newest(place, namespace, deployment, template)
             if kept.pod is None:
@@ -198,7 +199,7 @@ class StandIn:
                 "availableReplicas": 1 if ready or old else 0,
             }
             if deployment.get("status") != status:
-                await self._patch(DEPLOYMENTS, namespace, "app", {"status": status}, "status")
+                await self._patch(DEPLOYMENTS, namespace, self.target, {"status": status}, "status")
 
     async def _newest(
         self, place: _Place, namespace: str, deployment: Object, template: Object

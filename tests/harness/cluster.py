@@ -171,10 +171,15 @@ def start(
 
 
 @contextmanager
-def own_control_plane() -> Iterator[Cluster]:
-    """API server and controllers of the caller's own, for what would disturb others: CRDs."""
+def own_control_plane(
+    *, controllers: bool = True, most_bytes: int | None = None
+) -> Iterator[Cluster]:
+    """API server and controllers of the caller's own, for what would disturb others: CRDs.
+
+    etcd holds up to `most_bytes`.
+    """
     home = state_home() / f"control-plane-{os.getpid()}-own"
-    plane = LocalCluster(home, pods=False, controllers=True)
+    plane = LocalCluster(home, pods=False, controllers=controllers, most_bytes=most_bytes)
     plane.start()
     try:
         yield _described(plane)

@@ -73,8 +73,8 @@ class Components:
         """Where the API server writes who did what."""
         return self.state / "audit.log"
 
-    def etcd(self) -> list[str]:
-        """A throw-away etcd: nothing of it must survive a power cut."""
+    def etcd(self, most_bytes: int | None = None) -> list[str]:
+        """A throw-away etcd: nothing of it must survive a power cut. By default it holds 2 GiB."""
         client = f"http://127.0.0.1:{self.ports.etcd}"
         peer = f"http://127.0.0.1:{self.ports.etcd_peer}"
         return [
@@ -87,6 +87,7 @@ class Components:
             f"--initial-cluster=default={peer}",
             "--unsafe-no-fsync",
             "--log-level=warn",
+            *([f"--quota-backend-bytes={most_bytes}"] if most_bytes else ()),
         ]
 
     def api_server(self, *, pods: bool) -> list[str]:

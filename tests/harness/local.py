@@ -30,12 +30,14 @@ class LocalCluster:
     `pods`: with a node (Linux, root); else etcd and the API server alone (anyone).
     `controllers`: without a node, but with the controllers of Deployments and the like.
     `owned`: ends with this process, even if that is killed; else lives until `stop`.
+    `most_bytes`: what etcd may hold, where that is more than its default.
     """
 
     home: Path
     pods: bool = True
     owned: bool = True
     controllers: bool = False
+    most_bytes: int | None = None
     _lock: Lock = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +112,7 @@ class LocalCluster:
         components = Components(programs, self.state, certificates, Ports.free())
         components.write_kubeconfigs()
         processes = self.processes
-        processes.start("etcd", components.etcd())
+        processes.start("etcd", components.etcd(self.most_bytes))
         if self.pods:
             network.up(components.ports.api)
             weigh(favoured=True)

@@ -26,13 +26,14 @@ _PROGRAM = "from belay.cli.app import main; main()"
 _KINDS = "namespace,serviceaccount,clusterrole,clusterrolebinding,role,rolebinding"
 
 
-def install(cluster: Cluster, folder: Path) -> Path:
+def install(cluster: Cluster, folder: Path, *, duration: str = "1h") -> Path:
     """Apply the rights as shipped, without the pod; gives a kubeconfig of the ServiceAccount."""
     forced = ["--server-side", "--force-conflicts"]
     base = cluster.kubectl("kustomize", str(ROOT / "deploy/base"))
     rights = [part for part in base.split("\n---\n") if _is_right(part)]
     cluster.kubectl("apply", *forced, "-f", "-", stdin="\n---\n".join(rights))
-    return kube.service_account_kubeconfig(cluster, HOME, ACCOUNT, folder / KUBECONFIG)
+    where = folder / KUBECONFIG
+    return kube.service_account_kubeconfig(cluster, HOME, ACCOUNT, where, duration=duration)
 
 
 def _is_right(manifest: str) -> bool:
@@ -49,12 +50,14 @@ class Operator:
     log: Path
     options: tuple[str, ...] = ()
     code: Path = ROOT / "operator"
+    program: str = _PROGRAM
+    """What Python runs, in this folder."""
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
         """Start it; nobody has to wait until it is ready."""
         scope = [word for name in self.namespaces for word in ("--namespace", name)]
-        command = [sys.executable, "-c", _PROGRAM, "run", *scope, "--no-leader-election"]
+        command = [sys.executable, "-c", self.program, "run", *scope, "--no-leader-election"]
         where = ["--health-address", "127.0.0.1", "--health-port", "0"]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
