@@ -21,8 +21,9 @@ from belay.runtime.resync import Resync, ResyncSettings
 from belay.runtime.revisions import Revisions
 from belay.runtime.targets import Targets
 from belay.shell.cluster import Cluster as Client
+from belay.shell.cluster import Objects
 from belay.shell.errors import Unavailable
-from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, Resource
+from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, REVISIONS, Resource
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -247,7 +248,8 @@ async def test_revisions_wake_their_workflow_as_they_come_and_go(
     cluster.apply(revision("triage", "v1"), namespace=namespace)
     revisions = Revisions(client, [namespace], heard.wake)
     async with running(revisions.run()):
-        assert await heard.next() == "triage"
+        async with asyncio.timeout(20):
+            await revisions.listed.wait()
         assert set(revisions.known(Key(namespace, "triage"))) == {"v1"}
         cluster.apply(revision("triage-nightly", "v2"), namespace=namespace)
         assert await heard.next() == "triage-nightly"
@@ -340,6 +342,24 @@ async def test_lists_and_events_of_a_real_server_agree(
             while resync.watch_age > 0.1:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     await source.stop()
+
+
+async def test_a_stream_tells_the_same_as_pages_do(
+    cluster: Cluster, namespace: str, crds: None, client: Client
+) -> None:
+    cluster.apply(*(revision("wf", f"v{number}") for number in range(3)), namespace=namespace)
+
+    async def told(pages: AsyncIterator[tuple[Objects, str]]) -> tuple[set[str], int]:
+        found, version = set(), ""
+        async for page, version in pages:  # noqa: B007
+            found |= {item["metadata"]["uid"] for item in page}
+        return found, int(version)
+
+    listed, before = await told(client.metadata_pages(REVISIONS, namespace))
+    streamed, after = await told(client.metadata_stream(REVISIONS, namespace))
+    assert len(listed) == 3
+    assert streamed == listed
+    assert after >= before
 
 
 async def test_a_deposed_leader_can_read_but_not_write(client: Client, namespace: str) -> None:

@@ -105,6 +105,8 @@ class FakeCluster:
     ) -> AsyncIterator[tuple[Objects, str]]:
         yield await self.list_metadata(resource, namespace)
 
+    metadata_stream = metadata_pages
+
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         write = Write(Entry(self.agent, "Update", ""))
         call = Call("create", resource, namespace, body["metadata"]["name"], body=body)

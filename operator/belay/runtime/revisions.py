@@ -3,15 +3,15 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from belay.api.names import LABEL_MANAGED
 from belay.core.keys import Key
 from belay.runtime.stream import BackOff, Complaints, metadata_events
-from belay.shell.cluster import Cluster, Object
-from belay.shell.errors import ApiError, Gone
+from belay.shell.cluster import Cluster, Object, Objects
+from belay.shell.errors import ApiError, Gone, Invalid, Unavailable
 from belay.shell.resources import REVISIONS
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class RevisionMeta(NamedTuple):
 
 
 Wake = Callable[[Key], None]
+Pages = AsyncIterator[tuple[Objects, str]]
 
 
 class Revisions:
@@ -82,18 +83,27 @@ class Revisions:
 
     async def _list(self, namespace: str | None) -> str:
         """Bring the index up to date by a list; wakes only those whose revisions differ."""
-        version = ""
-        seen: dict[Key, set[str]] = {}
-        async for page, listed_at in self._cluster.metadata_pages(REVISIONS, namespace):
-            version = listed_at
-            for item in page:
-                key, revision = _split(item["metadata"])
-                seen.setdefault(key, set()).add(revision)
-                self._put(key, revision, item["metadata"])
+        try:
+            pages = self._cluster.metadata_stream(REVISIONS, namespace)
+            version, seen = await self._take(pages)
+        except (Invalid, Unavailable):
+            pages = self._cluster.metadata_pages(REVISIONS, namespace)
+            version, seen = await self._take(pages)
         for key in [key for key in self._known if namespace in (None, key.namespace)]:
             for revision in self._known[key].keys() - seen.get(key, set()):
                 self._drop(key, revision)
         return version
+
+    async def _take(self, pages: Pages) -> tuple[str, dict[Key, set[str]]]:
+        """All that is listed, and at which version."""
+        version = ""
+        seen: dict[Key, set[str]] = {}
+        async for page, version in pages:  # noqa: B007
+            for item in page:
+                key, revision = _split(item["metadata"])
+                seen.setdefault(key, set()).add(revision)
+                self._put(key, revision, item["metadata"])
+        return version, seen
 
     def _changed(self, kind: str, metadata: Object) -> None:
         key, revision = _split(metadata)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
@@ -25,6 +25,8 @@ TIMEOUT: Final = 30.0
 WATCH_SECONDS: Final = 300
 PAGE: Final = 500
 _METADATA: Final = "application/json;as={};g=meta.k8s.io;v=v1"
+
+_ALL_SENT: Final = "k8s.io/initial-events-end"
 
 _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 """With its parameter, or the client library would encode the text a second time."""
@@ -118,6 +120,34 @@ class Cluster:
         async for page in self._each_page(resource, namespace, None, None, accept):
             yield page
 
+    async def metadata_stream(
+        self, resource: Resource, namespace: str | None = None
+    ) -> AsyncIterator[tuple[Objects, str]]:
+        """As `metadata_pages`, but one by one from the server's cache (KEP-3157, "WatchList").
+
+        Pages of great objects are read from etcd and decoded for their metadata: of 100,000 with
+        20 KiB each that takes the server several times as long. Raises `Invalid` where the server
+        knows no such stream, and `Unavailable` where it breaks off.
+        """
+        query: Query = {
+            "watch": "true",
+            "sendInitialEvents": "true",
+            "resourceVersionMatch": "NotOlderThan",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": WATCH_SECONDS,
+        }
+        events = self._events(resource, namespace, query, metadata_only=True)
+        async with aclosing(events):  # type: ignore[type-var]
+            async for kind, body in events:
+                metadata = body["metadata"]
+                if kind != "BOOKMARK":
+                    yield [body], metadata["resourceVersion"]
+                elif _ALL_SENT in (metadata.get("annotations") or {}):
+                    yield [], metadata["resourceVersion"]
+                    return
+        path = resource.path(namespace)
+        raise Unavailable(0, "NoAnswer", f"watch {path}: ended before all was told")
+
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         return await self._json("create", resource, resource.path(namespace), body=body)
 
@@ -201,6 +231,12 @@ class Cluster:
             "labelSelector": labels,
             "fieldSelector": fields,
         }
+        async for event in self._events(resource, namespace, query, metadata_only=metadata_only):
+            yield event
+
+    async def _events(
+        self, resource: Resource, namespace: str | None, query: Query, *, metadata_only: bool
+    ) -> AsyncIterator[tuple[str, Object]]:
         accept = _METADATA.format("PartialObjectMetadata") if metadata_only else "application/json"
         timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 60, sock_connect=10, sock_read=75)
         path = resource.path(namespace)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from belay.shell.cluster import Object, Objects
-from belay.shell.errors import ApiError, Gone
+from belay.shell.errors import ApiError, Gone, Invalid
 from belay.shell.resources import Resource
 
 
@@ -24,6 +24,7 @@ class FakeApi:
         self.objects: dict[tuple[str, str], Object] = {}
         self.refusals: list[ApiError] = []
         self.lists = 0
+        self.streams = True
         self.watches = 0
         self._events: list[tuple[int, str, Object]] = []
         self._oldest = 0
@@ -51,6 +52,14 @@ class FakeApi:
         if forget:
             self._oldest = self.version
         self._tell()
+
+    async def metadata_stream(
+        self, resource: Resource, namespace: str | None = None
+    ) -> AsyncIterator[tuple[Objects, str]]:
+        if not self.streams:
+            raise Invalid(422, "Invalid", "sendInitialEvents: Forbidden")
+        async for page in self.metadata_pages(resource, namespace):
+            yield page
 
     async def metadata_pages(
         self, _: Resource, namespace: str | None = None

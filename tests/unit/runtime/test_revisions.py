@@ -68,6 +68,17 @@ async def test_the_last_hyphen_splits_workflow_and_revision(
     assert revisions.known(Key("other", "triage")) == {}
 
 
+async def test_a_server_that_cannot_stream_is_read_by_pages_and_nobody_is_woken_for_it(
+    api: FakeApi, follow: Callable[..., Any], woken: Woken
+) -> None:
+    api.streams = False
+    for number in range(5):
+        api.put("shop", f"triage-v{number}")
+    revisions = await follow()
+    assert set(revisions.known(TRIAGE)) == {f"v{number}" for number in range(5)}
+    assert woken.queue.empty()
+
+
 async def test_a_revision_that_comes_changes_or_goes_wakes_its_workflow(
     api: FakeApi, follow: Callable[..., Any], woken: Woken
 ) -> None:
