@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import engine, in_place, many, report, runs, scale
+from tests.bench import engine, in_place, many, report, runs, scale, soak
 from tests.harness import cluster as clusters
 from tests.harness import images, kube, workbench_operator
 from tests.harness.cluster import Cluster, Kind
@@ -36,6 +36,9 @@ def main() -> int:
     parser.add_argument(
         "--many", type=_sizes, metavar="N,N", help="Workflows patched together, there"
     )
+    parser.add_argument(
+        "--soak", type=float, metavar="SECONDS", help="one rollout a second for so long, there"
+    )
     parser.add_argument("--idle", type=float, default=120, help="seconds at rest, of --scale")
     parser.add_argument("--write", action="store_true", help="write the tables into the docs")
     told = parser.parse_args()
@@ -46,6 +49,8 @@ def main() -> int:
             _scale(told)
         elif told.many is not None:
             _many(told)
+        elif told.soak is not None:
+            _soak(told)
         else:
             _with_pods(told)
     except SetupError as error:
@@ -72,6 +77,15 @@ def _many(told: argparse.Namespace) -> None:
         found = report.started("many", cluster)
         place = many.Place(cluster.kubeconfig, kubeconfig, home)
         asyncio.run(many.measure(place, told.many, found))
+        if told.write:
+            found.write()
+
+
+def _soak(told: argparse.Namespace) -> None:
+    with _plane(controllers=True) as (cluster, home, kubeconfig):
+        found = report.started("soak", cluster)
+        place = many.Place(cluster.kubeconfig, kubeconfig, home)
+        asyncio.run(soak.measure(place, told.soak, found))
         if told.write:
             found.write()
 

@@ -159,7 +159,7 @@ class _Restarted:
 async def measure(place: "Place", sizes: Sequence[int], report: Report) -> None:
     """One table: each size, updated in each way."""
     rows: list[list[str]] = []
-    async with _world(place) as (api, played, flows, deployments):
+    async with world(place) as (api, played, flows, deployments):
         for size in sizes:
             for update in (IN_PLACE, ROLLING):
                 many = Many(api, played, flows, deployments, update, _keys(update, size))
@@ -172,11 +172,11 @@ async def _round(place: "Place", many: Many, size: int) -> list[list[str]]:
     operator.start()
     try:
         say(f"  {many.update}: making {size} Workflows ...")
-        many.flows.expect(many.keys, _promoted(GOOD))
+        many.flows.expect(many.keys, promoted(GOOD))
         await many.make()
         await many.flows.came(PATIENCE)
         took = [await many.wish(OTHER, _active(OTHER), operator, "patch -> Active")]
-        many.flows.expect(many.keys, _promoted(OTHER))
+        many.flows.expect(many.keys, promoted(OTHER))
         await many.flows.came(PATIENCE)
         took.append(await many.wish(BAD, _reverted, operator, "bad patch -> Reverted"))
     finally:
@@ -204,7 +204,7 @@ class Place:
 
 
 @asynccontextmanager
-async def _world(place: Place) -> AsyncIterator[tuple[Api, Crowd, News, News]]:
+async def world(place: Place) -> AsyncIterator[tuple[Api, Crowd, News, News]]:
     wrong = {_BODIES[BAD]["spec"]["contentDigest"]}
     async with await Api.connect(str(place.admin), user_agent="belay-bench") as api:
         played = Crowd(api, wrong)
@@ -239,7 +239,7 @@ def _keys(update: str, size: int) -> list[Key]:
     return [(f"{prefix}-{n // PER_NAMESPACE:03}", f"{prefix}-{n:05}") for n in range(size)]
 
 
-def _promoted(revision: str) -> Good:
+def promoted(revision: str) -> Good:
     def good(found: Object) -> bool:
         status = found.get("status") or {}
         runs = status.get("activeRevision") == revision and status.get("phase") == "Promoted"
