@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from belay.core.keys import Key
 from belay.runtime.config import Config
@@ -49,6 +50,8 @@ class Parts:
     """Called where a Workflow names instances."""
 
 
+RESTING_APART: Final = 0.01
+"""Seconds between two looks at the start where nothing is to be done: the list goes on beside."""
 MakeReconciler = Callable[[Parts], Reconciles]
 Job = Coroutine[Any, Any, None]
 
@@ -73,6 +76,7 @@ class Leader:
         self._deliveries = Deliveries()
         self._source = KopfSource(config.kubeconfig, config.context, config.namespaces)
         self._source_ended = asyncio.Event()
+        self._resting_at = 0.0
         self._source_failure: BaseException | None = None
         self._resync = Resync(cluster, queue, self._deliveries, config.scopes, config.resync)
         self._revisions = Revisions(cluster, config.scopes, queue.add)
@@ -152,14 +156,19 @@ class Leader:
         self._source.start(self._on_event, self._on_end)
 
     def _on_event(self, key: Key, resource_version: str, *, deleted: bool, resting: bool) -> None:
-        """Of ten thousand that are found at the start, those at rest let the others go first."""
+        """Of ten thousand that are found at the start, those at rest wait for the others."""
         self._deliveries.record(key, resource_version, deleted=deleted)
         if deleted:
             self._reconciler.forget(key)
             self._sweeper.wake()
         elif self._reconciler.knows(key, resource_version):
             return
-        self._queue.add(key, Priority.RESYNC if resting else Priority.NEW)
+        if resting:
+            now = time.monotonic()
+            self._resting_at = max(now, self._resting_at) + RESTING_APART
+            self._queue.add_after(key, self._resting_at - now, Priority.RESYNC)
+        else:
+            self._queue.add(key, Priority.NEW)
 
     def _on_end(self, failure: BaseException | None) -> None:
         self._source_failure = failure

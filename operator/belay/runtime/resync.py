@@ -26,9 +26,10 @@ class ResyncSettings:
     period: float = 60.0
     patience: float = 15.0
     """How long an event may be late before the source counts as dead."""
-    per_second: float = 5.0
+    per_second: float = 2.0
     """Visits of Workflows at rest: up to period x per_second of them are seen in each round,
-    the others in the following rounds, so that 10,000 cost no more than 300."""
+    the others in the following rounds, so that 10,000 cost no more than 120. One a second takes
+    half a per cent of a core."""
 
 
 class SourceDead(Exception):
