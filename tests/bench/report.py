@@ -33,14 +33,14 @@ class Report:
         self._add(words)
 
     def write(self, page: Path = PAGE) -> None:
-        """Put all of it between the markers of its part."""
+        """Put all of it between the markers of its part, or at the end with a heading."""
         begin, end = f"<!-- {self.part} -->", f"<!-- /{self.part} -->"
         found = re.compile(f"{begin}\n.*?{end}", re.DOTALL)
         body = "\n\n".join([f"{begin}\n{self.where}", *self._pieces])
-        text, count = found.subn(lambda _: f"{body}\n{end}", page.read_text())
-        if count != 1:
-            raise ValueError(f"{page}: needs the markers {begin} and {end} once")
-        page.write_text(text)
+        text = page.read_text()
+        if begin not in text:
+            text += f"\n## {self.part.capitalize()}\n\n{begin}\n{end}\n"
+        page.write_text(found.sub(lambda _: f"{body}\n{end}", text))
 
     def _add(self, piece: str) -> None:
         self._pieces.append(piece)

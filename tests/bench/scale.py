@@ -77,6 +77,7 @@ async def _one(
     last = (copies.namespace(size - 1), copies.flow(size - 1))
     wish = {"spec": {"activeRevision": "v1"}}
     wished = await crowd.merge(api, WORKFLOWS, *last, wish)
+    there = len((await api.list_metadata(WORKFLOWS))[0])
     operator = Operator(kubeconfig, (), home / f"operator-{size}.log")
     mark = audit.mark()
     began = time.monotonic()
@@ -85,7 +86,7 @@ async def _one(
         decided = await _decided(api, last, wished["metadata"]["resourceVersion"]) - began
         at_decision = usage(operator.pid)
         with step(f"{size}: {decided:.1f} s to the first decision; looking at all"):
-            await _all_seen(audit, mark, size)
+            await _all_seen(audit, mark, there)
         # No controller finishes its rollout, and who moves does not rest.
         await api.delete(WORKFLOWS, *last)
         calls = audit.entries(since=mark, user=USER)
@@ -102,7 +103,7 @@ async def _one(
         size,
         decided,
         at_decision,
-        _looked(calls, size),
+        _looked(calls, there),
         _counted(calls),
         after_start,
         rest,
@@ -123,24 +124,24 @@ async def _decided(api: Api, key: tuple[str, str], since: str) -> float:
                     return time.monotonic()
 
 
-async def _all_seen(audit: AuditLog, mark: int, size: int) -> None:
+async def _all_seen(audit: AuditLog, mark: int, count: int) -> None:
     """The audit log tells, for it disturbs nobody."""
     async with asyncio.timeout(PATIENCE):
         seen: set[str] = set()
-        while len(seen) < size:
+        while len(seen) < count:
             await asyncio.sleep(LOOK)
             gets = audit.entries(since=mark, user=USER, verb="get", resource="workflows")
             seen = {call.name for call in gets}
 
 
-def _looked(calls: list[Entry], size: int) -> float:
+def _looked(calls: list[Entry], count: int) -> float:
     """Seconds from the first call until the last Workflow was looked at for the first time."""
     first = min(call.received for call in calls)
     seen: set[str] = set()
     for call in calls:
         if call.verb == "get" and call.resource == "workflows":
             seen.add(call.name)
-            if len(seen) >= size:
+            if len(seen) >= count:
                 return (call.answered - first).total_seconds()
     return float("nan")
 
