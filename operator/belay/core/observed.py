@@ -94,6 +94,8 @@ class Refusal:
 
     reason: Reason
     message: str
+    passing: bool = False
+    """Whether it may be another answer in a moment."""
 
 
 @dataclass(frozen=True, slots=True)

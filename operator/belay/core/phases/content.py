@@ -57,7 +57,7 @@ def refused(failure: Refusal) -> Why:
 
 def is_passing(failure: Refusal) -> bool:
     """Whether it is tried again, within the deadline of the phase."""
-    return failure.reason is Reason.ENGINE_UNREACHABLE
+    return failure.passing or failure.reason is Reason.ENGINE_UNREACHABLE
 
 
 def _source(seen: Observed, delivery: Delivery) -> RevisionView | None:

@@ -15,7 +15,7 @@ from belay.core.engine.names import label_of, named_by
 from belay.core.keys import Key
 from belay.shell.backups.store import INDEX, StoreError
 from belay.shell.cluster import Cluster
-from belay.shell.errors import AlreadyExists, ApiError, Forbidden, NotFound
+from belay.shell.errors import AlreadyExists, ApiError, Forbidden, NotFound, Unavailable
 from belay.shell.resources import SECRETS
 
 ROLE_SAMPLE: Final = "deploy/samples/backup-role.yaml"
@@ -108,4 +108,4 @@ def _told(error: ApiError, key: Key, what: str) -> StoreError:
             f"kubectl apply --namespace {key.namespace} --filename {ROLE_SAMPLE}"
         )
     answer = f": {error.message[:200]}" if error.code else ": the API server gave no answer"
-    return StoreError(what + answer)
+    return StoreError(what + answer, passing=isinstance(error, Unavailable))

@@ -26,6 +26,11 @@ INDEX: Final = "index"
 class StoreError(Exception):
     """The backup could not be stored or read. The message is for people, with the remedy."""
 
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+        """Whether it may be another answer in a moment."""
+
 
 class Store(Protocol):
     """A place for backups. Every failure is a `StoreError`."""

@@ -54,7 +54,7 @@ async def act(turn: Turn, action: EngineAction, engines: Engines) -> Refusal | N
     except Rejected as error:
         return Refusal(Reason.REVISION_REJECTED, str(error))
     except StoreError as error:
-        return Refusal(Reason.BACKUP_FAILED, str(error)[:1024])
+        return Refusal(Reason.BACKUP_FAILED, str(error)[:1024], passing=error.passing)
     except (EngineError, BadEnvelope) as error:
         return _unreachable(str(error))
 
