@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.e2e.conftest import Begin
-from tests.e2e.test_instances import INSTANCES, LABELS, marked, suspended
+from tests.e2e.lingering import linger, release
+from tests.e2e.test_instances import INSTANCES, LABELS, fates, job_pods, marked, suspended
 from tests.harness import kube
 from tests.harness import workbench_manifests as manifests
 from tests.harness.cluster import Cluster
@@ -23,6 +24,7 @@ from belay.shell.resources import JOBS, Resource
 
 RBAC = "rbac.authorization.k8s.io"
 BINDINGS = Resource(RBAC, "v1", "rolebindings", "RoleBinding")
+QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 GUARDED = "guarded"
 B_LABELS = {**LABELS, GUARDED: "yes"}
 
@@ -171,3 +173,25 @@ async def test_a_policy_that_denies_the_pause_of_one(bench: Bench, begin: Begin)
     assert ready(found)["reason"] == "InstancesUnsupported"
     assert "a guarded Job runs to its end" in ready(found)["message"]
     assert bench.writes(mark)["patch jobs"] == 0
+
+
+async def test_a_quota_that_a_job_meets_when_it_goes_on_is_its_own_matter(
+    bench: Bench, begin: Begin
+) -> None:
+    """Its field is given up, though its pod may not come back yet: nobody waits for that."""
+    job = manifests.job("a", labels=LABELS)
+    job["spec"]["template"]["spec"]["activeDeadlineSeconds"] = 3600
+    await bench.apply(JOBS, job)
+    await bench.until(JOBS, "a", lambda found: found["status"].get("active"))
+    flow = await linger(bench, begin, "Delivering", instances=INSTANCES)
+    # Pods with a deadline are of this scope: those of Jobs here, and no others.
+    quota = {"hard": {"pods": "0"}, "scopes": ["Terminating"]}
+    await bench.apply(QUOTAS, {"metadata": {"name": "tight"}, "spec": quota})
+    await bench.until(QUOTAS, "tight", lambda found: "pods" in found["status"].get("used", {}))
+    await release(bench, flow, "Delivering")
+    found = await flow.at("Promoted")
+    assert fates(found)["restarted"] == 1
+    assert await marked(bench) == await suspended(bench) == set()
+    assert await job_pods(bench) == 0
+    await bench.delete(QUOTAS, "tight")
+    await bench.until(JOBS, "a", lambda found: found["status"].get("active"))

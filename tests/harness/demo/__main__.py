@@ -20,6 +20,7 @@ from tests.harness.demo.traffic import Client
 from tests.harness.setup import SetupError, say, state_home
 
 _NAMESPACE = "demo"
+_CLUSTERS = (Kind.LOCAL, Kind.EXISTING)
 _SHARED_HOME = "belay-demo"
 """The operator's namespace on a cluster that is not the demo's own."""
 
@@ -53,14 +54,17 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument(
         "--cluster",
-        type=Kind,
-        choices=[Kind.LOCAL, Kind.EXISTING],
+        choices=_CLUSTERS,
         default=os.environ.get("CLUSTER") or Kind.LOCAL,
         help="local: one of its own (default); existing: the current kubeconfig context",
     )
     keep = os.environ.get("KEEP", "") not in {"", "0"}
     parser.add_argument("--keep", action="store_true", default=keep, help="the same as KEEP=1")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.cluster not in _CLUSTERS:  # of the environment, which argparse does not check
+        parser.error(f"the demo needs pods: CLUSTER is {' or '.join(_CLUSTERS)}")
+    options.cluster = Kind(options.cluster)
+    return options
 
 
 @contextmanager
