@@ -59,6 +59,9 @@ async def test_runs_go_on_when_their_workflow_is_deleted_while_the_operator_is_d
     await some.flow.wish("v2")
     found = await some.flow.at(phase)
     await bench.until(CONFIG_MAPS, found["status"]["rollout"]["runs"], bool)
+    await bench.until(
+        DEPLOYMENTS, "letters", lambda d: LABEL_PAUSED_BY in (d["metadata"].get("labels") or {})
+    )
     if phase == "Delivering":
         await bench.until(DEPLOYMENTS, "letters", lambda d: d["spec"]["template"] != template)
     bench.operator.kill()
@@ -94,6 +97,13 @@ async def replaced(some: Letters, before: set[str]) -> None:
             await asyncio.sleep(0.2)
 
 
+async def asked_to_pause(some: Letters) -> None:
+    """Wait until no run of a pod goes on unasked: the record comes beside the asking."""
+    async with asyncio.timeout(SECONDS):
+        while any(told["status"] == "running" for told in (await some.found()).values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.usefixtures("own_place")
 @sampled(1, 2)
 async def test_runs_of_a_pod_that_is_killed_go_on_elsewhere_or_are_lost_by_name(
@@ -109,6 +119,8 @@ async def test_runs_of_a_pod_that_is_killed_go_on_elsewhere_or_are_lost_by_name(
     found = await some.flow.at("Delivering" if stored else "Pausing")
     record = found["status"]["rollout"]["runs"]
     await bench.until(CONFIG_MAPS, record, bool)
+    if not stored:
+        await asked_to_pause(some)
     bench.operator.kill()
     name = victim["metadata"]["name"]
     forced = ["--namespace", bench.namespace, "--grace-period=0", "--force"]
