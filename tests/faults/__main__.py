@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import sys
 import tempfile
 import time
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Gives 1 where a violation was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=60.0, help="then no plan is begun")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of plans; then none is begun")
     parser.add_argument("--at-once", type=int, default=16, help="plans side by side")
     parser.add_argument("--scenario", choices=SCENARIOS, action="append")
     parser.add_argument("--scenarios", type=int, help="at most, chosen by the seed; else all")
@@ -68,7 +69,7 @@ class _Batches:
     def __init__(self, given: argparse.Namespace, records: Records) -> None:
         self._given = given
         self._records = records
-        self._until = time.monotonic() + given.seconds
+        self._until = math.inf
         self._done = records.done(PART)
         self.left = True
         """Whether there is more, and time for it."""
@@ -85,6 +86,7 @@ class _Batches:
                     self._records.count(result.plan.scenario, verbs, result.found.watched)
             if any(r.violations for r in results):
                 return False
+            self._until = min(self._until, time.monotonic() + given.seconds)
             plans = list(self._plans())
             await self._play(playing, plans[:PER_CLUSTER])
             self.left = len(plans) > PER_CLUSTER and time.monotonic() < self._until
