@@ -101,7 +101,7 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
     Where instances are paused, they are let go first: nothing ends before that was tried.
     """
     if not rollout.delivered:
-        more = {"active": _before(seen), **more}
+        more = {"active": _active(seen) or seen.status.active, **more}
     if rollout.paused:
         record = moves.letting_go(seen, now, rollout, ending=outcome, delivered=rollout.live)
         return moves.go(seen, now, record, **_readable(more))
@@ -170,21 +170,14 @@ def _elsewhere(seen: Observed, ref: RevisionRef) -> bool:
 
 
 def _active(seen: Observed) -> RevisionRef | None:
-    """What was active before; nothing, where a target carries something else by now."""
-    before = seen.status.active
-    return before if before is not None and not _elsewhere(seen, before) else None
+    """What was active before, or stable, where a way back that gave way had brought it.
 
-
-def _before(seen: Observed) -> RevisionRef | None:
-    """What runs where a rollout has delivered nothing.
-
-    That is stable where the way back of the rollout before had brought it, and gave way then.
+    Nothing, where a target carries something else by now.
     """
-    active, stable = seen.status.active, seen.status.stable
-    if active is None or stable is None or not _elsewhere(seen, active):
-        return active
-    way_back = moves.fallback(seen)
-    return stable if way_back is not None and moves.is_at(seen, way_back) else active
+    before, way_back = seen.status.active, moves.fallback(seen)
+    if before is None or not _elsewhere(seen, before):
+        return before
+    return seen.status.stable if way_back is not None and moves.is_at(seen, way_back) else None
 
 
 def _on_the_way(seen: Observed, story: Story) -> Story:
