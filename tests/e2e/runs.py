@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import yaml
 from tests.harness import workbench_manifests as manifests
 from tests.harness.setup import ROOT
@@ -125,9 +127,10 @@ class Letters:
         runs: dict[str, Object] = {}
         for pod in await self.pods():
             url = f"http://{pod['status']['podIP']}:8081/engine/v1/runs?limit=500"
-            async with self.bench.http.get(url, headers=headers) as answer:
-                for run in (await answer.json())["runs"]:
-                    runs[run["id"]] = {**run, "at": pod["status"]["podIP"]}
+            with suppress(aiohttp.ClientConnectorError):  # it begins, or has ended
+                async with self.bench.http.get(url, headers=headers) as answer:
+                    for run in (await answer.json())["runs"]:
+                        runs[run["id"]] = {**run, "at": pod["status"]["podIP"]}
         return runs
 
     async def ended(self, wanted: set[str]) -> dict[str, Object]:
@@ -169,8 +172,9 @@ class Letters:
         found: set[str] = set()
         for pod in await self.pods():
             url = f"http://{pod['status']['podIP']}:8081/engine/v1/info"
-            async with self.bench.http.get(url, headers=headers) as answer:
-                found |= set((await answer.json())["holders"])
+            with suppress(aiohttp.ClientConnectorError):
+                async with self.bench.http.get(url, headers=headers) as answer:
+                    found |= set((await answer.json())["holders"])
         return found
 
 
