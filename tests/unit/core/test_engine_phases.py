@@ -100,6 +100,16 @@ def test_what_the_backup_before_has_is_stored_with_its_content() -> None:
     assert earlier.content_digest in action.contents
 
 
+def test_runs_are_named_before_they_are_stored() -> None:
+    """A pause on the way back may be cut short by a refusal."""
+    former = BackupView("old", {"s": Kept(DIGEST, DIGEST)})
+    decision = stored(storing(replace(HELD, record=None, former=former)))
+    (action,) = decision.actions
+    assert isinstance(action, NoteRuns)
+    assert set(action.record) == {"r", "s"}
+    assert decision.again
+
+
 @pytest.mark.parametrize(
     ("found", "record", "phase", "backup"),
     [
@@ -357,8 +367,9 @@ def test_without_an_engine_nothing_is_resumed_or_held() -> None:
         (engine(pod("a", problem="no answer")), False),
         (replace(engine(pod("a")), labelled=frozenset({"uid-of-triage"})), False),
         (engine(pod("a", run("r", RunState.PAUSING))), False),
+        (replace(STORED, pods=(), record=None, former=STORED.backup), False),
     ],
-    ids=["settled", "open", "held", "not heard", "marked", "would pause yet"],
+    ids=["settled", "open", "held", "not heard", "marked", "would pause yet", "never written"],
 )
 def test_an_engine_is_released_when_nothing_is_left_to_do(
     found: EngineView, released: bool

@@ -183,6 +183,15 @@ def test_the_backup_before_gives_only_what_was_not_given_away() -> None:
     assert set(noted(seen)) == {"r", "t"}
 
 
+def test_what_the_pause_before_has_left_goes_on_where_this_one_could_write_nothing() -> None:
+    former = BackupView("old", {name: Kept(DIGEST, DIGEST) for name in ("r", "s")})
+    left = {"s": replace(FOUND, fate=Fate.RESUMED)}
+    seen = replace(engine(pod("a")), record=None, former=former, former_record=left)
+    todo = settle(seen)
+    assert [name for _, name in todo.moved] == ["r"]
+    assert todo.record["r"].fate is Fate.CLAIMED
+
+
 PINNED = HOW.model_copy(update={"policy": Policy.PIN})
 
 

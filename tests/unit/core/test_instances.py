@@ -430,7 +430,7 @@ def test_stable_is_active_where_an_overtaken_way_back_had_brought_it() -> None:
 
 
 def test_stable_is_active_where_it_was_delivered_before_a_suspension() -> None:
-    """v2 is observed, v1 wanted and delivered again; suspended, lifted, and aborted in the pause."""
+    """v2 is observed, v1 delivered again; suspended, lifted, and aborted in the pause."""
     toy = running(window="60s").wish("v2").run(Phase.OBSERVING)
     toy.wish("v1").run(Phase.VERIFYING).wish(suspend=True).turn()
     toy.stubborn = {"a"}

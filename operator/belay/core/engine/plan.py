@@ -61,7 +61,7 @@ class Settlement:
 
 def settle(engine: EngineView, then: Then = GO_ON) -> Settlement:
     """What is to be done now. Where a pod is not heard, runs that it may have wait for it."""
-    record = dict(engine.record or {})
+    record = recorded(engine)
     held = {**unsettled(engine), **engine.held}
     for run, pod in held.items():
         record.setdefault(run, Entry(engine.runs[run][1].content_digest, pod=pod.name))
@@ -71,6 +71,11 @@ def settle(engine: EngineView, then: Then = GO_ON) -> Settlement:
         return Settlement(record, here, open=len(away))
     moved, left = given(engine, record, away, then)
     return Settlement(record, here, moved, left)
+
+
+def recorded(engine: EngineView) -> dict[str, Entry]:
+    """The record of this pause; where none could be written, what the pause before has left."""
+    return _carried(engine) if engine.record is None else dict(engine.record)
 
 
 def unsettled(engine: EngineView) -> dict[str, EnginePod]:
@@ -141,8 +146,12 @@ def noted(engine: EngineView) -> dict[str, Entry]:
         for run, (pod, one) in engine.runs.items()
         if not one.state.is_over
     }
-    carried = {
+    return dict(sorted({**_carried(engine), **gone, **found}.items()))
+
+
+def _carried(engine: EngineView) -> dict[str, Entry]:
+    """Runs that only the backup of the pause before has, as that pause has left them."""
+    return {
         run: engine.former_record.get(run, Entry(kept.content_digest))
         for run, kept in engine.carried.items()
     }
-    return dict(sorted({**carried, **gone, **found}.items()))

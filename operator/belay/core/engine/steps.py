@@ -51,9 +51,14 @@ def pausing(seen: Observed, rollout: Rollout) -> tuple[EngineAction, ...]:
     if (unmarked or engine.to_ask) and not engine.pins:
         asked.append(PauseEngine(engine, unmarked, seen.key))
     if _to_note(engine):
-        needed = frozenset({rollout.id, *(h.id for h in seen.status.history), *_inherits(seen)})
-        asked.append(NoteRuns(engine, _name(rollout), plan.noted(engine), needed, seen.key))
+        asked.append(noting(seen, rollout, engine))
     return tuple(asked)
+
+
+def noting(seen: Observed, rollout: Rollout, engine: EngineView) -> NoteRuns:
+    """Write down which runs there are, and forget what was kept of rollouts long ago."""
+    needed = frozenset({rollout.id, *(h.id for h in seen.status.history), *_inherits(seen)})
+    return NoteRuns(engine, _name(rollout), plan.noted(engine), needed, seen.key)
 
 
 def _to_note(engine: EngineView) -> bool:
@@ -105,7 +110,7 @@ def is_released(seen: Observed) -> bool:
     engine = seen.engine
     if engine is None:
         return True
-    entries = (engine.record or {}).values()
+    entries = plan.recorded(engine).values()
     still = engine.problem or engine.unheard or engine.labelled or engine.held
     open_ = plan.unsettled(engine) or any(e.fate.is_open for e in entries)
     return not (still or open_)

@@ -6,6 +6,7 @@ from belay.api.status import Rollout
 from belay.api.words import Phase, Reason
 from belay.core import ending, moves
 from belay.core.decision import Action, Decision
+from belay.core.engine import steps
 from belay.core.engine.actions import BackUp
 from belay.core.engine.telling import unpaused
 from belay.core.evidence.proof import Fault, Why
@@ -31,6 +32,10 @@ def backing_up(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
     why = lost_target(seen, rollout) or _failed(seen, now, rollout)
     if why is None and _waits(seen):
         return moves.stay(seen, now, rollout, until=now + _SOON)
+    if why is None and engine.record is None:
+        # Pausing may have been cut short: what no record names would be given to nobody.
+        note = steps.noting(seen, rollout, engine)
+        return moves.stay(seen, now, rollout, note, until=rollout.deadline, again=True)
     if why is None:
         action = BackUp(engine, name, _contents(seen), seen.status.active, seen.key)
         return moves.stay(seen, now, rollout, action, until=rollout.deadline, again=True)
