@@ -37,6 +37,10 @@ def granted(rbac: str = "base/rbac.yaml") -> set[Right]:
     }
 
 
+SELDOM = {("belay.dev", "workflowrevisions", "list")}
+"""Needed where the API server has no stream of a list; tests/integration reads both ways."""
+
+
 def used(calls: list[Entry]) -> set[Right]:
     """What was asked for. An apply that made its object (201) needed `create`, too."""
     rights = set()
@@ -61,7 +65,7 @@ async def test_a_tour_needs_every_right_that_is_granted_and_no_other(
         since=mark, user=USER, keep=lambda call: call.namespace in (bench.namespace, "")
     )
     assert [str(call) for call in calls if call.code == 403] == []
-    lacking = granted() - used(calls)
+    lacking = granted() - used(calls) - SELDOM
     assert lacking == set(), f"granted and never used: {sorted(lacking)}"
 
 
