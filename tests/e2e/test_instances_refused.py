@@ -1,6 +1,7 @@
 """What the API server refuses while instances are being paused, or let go."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.harness.workbench_operator import Operator
 
 from belay.api.names import LABEL_PAUSED_BY
 from belay.shell.errors import Invalid
-from belay.shell.resources import JOBS, Resource
+from belay.shell.resources import CRON_JOBS, JOBS, Resource
 
 RBAC = "rbac.authorization.k8s.io"
 BINDINGS = Resource(RBAC, "v1", "rolebindings", "RoleBinding")
@@ -195,3 +196,27 @@ async def test_a_quota_that_a_job_meets_when_it_goes_on_is_its_own_matter(
     assert await job_pods(bench) == 0
     await bench.delete(QUOTAS, "tight")
     await bench.until(JOBS, "a", lambda found: found["status"].get("active"))
+
+
+async def test_a_job_that_takes_too_long_to_end_ends_the_rollout_and_goes_on(
+    bench: Bench, begin: Begin
+) -> None:
+    """Its pod outlives deadlines.pause; what stood still already goes on, too."""
+    job = manifests.job("slow", labels=LABELS)
+    pod = job["spec"]["template"]["spec"]
+    pod["containers"][0]["command"][-1] = (
+        "import signal, time; signal.signal(15, lambda *_: None); time.sleep(99)"
+    )
+    pod["terminationGracePeriodSeconds"] = 15
+    await bench.apply(JOBS, job)
+    await bench.apply(
+        CRON_JOBS, manifests.cron_job("pass", "nightly", labels=LABELS, suspend=False)
+    )
+    await bench.until(JOBS, "slow", lambda found: found["status"].get("ready"))
+    deadlines = {"pause": "2s"}
+    flow = await begin(preview="None", instances=INSTANCES, deadlines=deadlines)
+    await bench.revise("v2", note="second")
+    await flow.wish("v2")
+    message = await refused(flow, "PauseTimeout")
+    assert re.search(r"1 of 2 instances did not pause within [\d.]+ s \(Job slow\)", message)
+    assert await marked(bench) == await suspended(bench) == set()
