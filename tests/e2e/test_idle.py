@@ -48,7 +48,7 @@ async def test_a_clean_rollout_keeps_to_its_budget_of_writes(
     assert path.total() <= MOST_ON_THE_CRITICAL_PATH + extra
     assert everything.total() <= MOST_WRITES + extra
     assert everything["create events"] <= MOST_EVENTS
-    dry = Counter(written(c) for c in bench.calls(mark) if c.dry_run)
+    dry = Counter(written(c) for c in bench.calls(mark) if c.dry_run and c.code != CONFLICT)
     assert dry == {"patch deployments": 1}
 
 
