@@ -176,6 +176,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     no_pods = pytest.mark.skip(reason="needs real pods; a control plane alone has no kubelet")
     not_full = pytest.mark.skip(reason="a part of the whole matrix: make test-full")
     for item in items:
+        if config.getoption("full") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(7200))
         if item.get_closest_marker("full") and not config.getoption("full"):
             item.add_marker(not_full)
         elif item.get_closest_marker("pods") and shared.kind is Kind.CONTROL_PLANE:

@@ -58,7 +58,11 @@ class Zygote:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"id": number, **told}).encode() + b"\n")
-        return await future
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(lambda born: self.kill(born.result()))
+            raise
 
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
         """Its pid is its own until we have heard that it ended."""

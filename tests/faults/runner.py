@@ -29,6 +29,8 @@ from belay.shell.cluster import Cluster as Api
 Object = dict[str, Any]
 PATIENCE = 90.0
 """Seconds until the end has to come; the longest way is a half-open watch."""
+HANGS = 900.0
+"""Seconds after which a plan is given up, whatever it waits for; far above all patience."""
 RESYNC = 6.0
 """Seconds between periodic lists: what waits for one costs less than what lists."""
 QUIET = 0.6
@@ -93,7 +95,8 @@ class Runner:
         try:
             port = await proxy.open()
             operator.kubeconfig.write_text(self.kubeconfig(port))
-            found, wrong = await self._play(plan, scenario, place, proxy, operator)
+            async with asyncio.timeout(HANGS):
+                found, wrong = await self._play(plan, scenario, place, proxy, operator)
         except Exception as error:  # noqa: BLE001 - a plan that breaks the test is a finding too
             found, wrong = None, [f"the run broke: {type(error).__name__}: {error}"]
         finally:

@@ -10,6 +10,8 @@ from tests.harness.setup import ROOT
 SAMPLE = ("--seconds", "25", "--scenarios", "4")
 """In a run of `make test`, by the seed; the undisturbed runs come before."""
 FEWEST = 3
+HANGS = 600
+"""Seconds; a sample takes a tenth of that."""
 
 
 @pytest.mark.timeout(7200)
@@ -17,13 +19,15 @@ def test_every_plan_ends_as_if_nothing_had_happened_or_says_why(
     seed: int, request: pytest.FixtureRequest
 ) -> None:
     """A sample by the seed; all plans in a full run."""
-    much = ("--seconds", "7000") if request.config.getoption("--full") else SAMPLE
+    full = request.config.getoption("--full")
+    much = ("--seconds", "7000") if full else SAMPLE
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", "--seed", str(seed), *much],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
+        timeout=7190 if full else HANGS,
     )
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -20,6 +20,8 @@ SAMPLE = (
     "20",
 )
 """In a run of `make test`, by the seed."""
+HANGS = 900
+"""Seconds; a sample takes a fifth of that."""
 
 
 @pytest.mark.timeout(3600)
@@ -27,13 +29,15 @@ def test_leaders_may_be_lost_and_the_world_may_break(
     seed: int, request: pytest.FixtureRequest
 ) -> None:
     """In every phase and every way, in a full run."""
-    sample = () if request.config.getoption("--full") else SAMPLE
+    full = request.config.getoption("--full")
+    sample = () if full else SAMPLE
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.world", "--seed", str(seed), *sample],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
+        timeout=3590 if full else HANGS,
     )
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
