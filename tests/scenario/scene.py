@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.scenario.machine import Machine, Weather
+from tests.scenario.machine import RESTART, Machine, Weather
 from tests.scenario.ownership import Entry
 from tests.scenario.records import Event, Write
 from tests.scenario.shapes import Object, received
@@ -284,7 +284,15 @@ class Scene:
         self.server.delete(WORKFLOWS, NAMESPACE, self.name)
 
     async def sweeps(self) -> None:
-        """Belay looks for what no rollout holds any more."""
+        """Belay looks for what no rollout holds any more; a look that it dies in begins anew."""
+        while True:
+            look = asyncio.create_task(self._sweeps())
+            await asyncio.wait({look})
+            if not look.cancelled():
+                return await look
+            await asyncio.sleep(2 * RESTART)
+
+    async def _sweeps(self) -> None:
         api = self.machine.parts.cluster
         engines = self.machine.world.engines(Credentials(api), SecretStore(api))
         found = await orphans.marked(api, orphans.Kinds(SHIPPED), (None,))
