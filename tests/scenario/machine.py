@@ -78,12 +78,12 @@ class Machine:
     async def run(self, outside: Callable[[], set[asyncio.Task[None]]]) -> None:
         """Until cancelled; `outside` are the tasks that survive a crash."""
         while True:
-            self._crashed.clear()
             process = asyncio.create_task(self._process(), name="process")
             crash = asyncio.create_task(self._crashed.wait(), name="crash")
             await asyncio.wait({process, crash}, return_when=asyncio.FIRST_COMPLETED)
             if process.done():
                 await process
+            self._crashed.clear()
             await self._die(outside())
             self.restarts += 1
             await asyncio.sleep(RESTART)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.scenario.machine import RESTART, Machine, Weather
+from tests.scenario.machine import Machine, Weather
 from tests.scenario.ownership import Entry
 from tests.scenario.records import Event, Write
 from tests.scenario.shapes import Object, received
@@ -290,7 +290,6 @@ class Scene:
             await asyncio.wait({look})
             if not look.cancelled():
                 return await look
-            await asyncio.sleep(2 * RESTART)
 
     async def _sweeps(self) -> None:
         api = self.machine.parts.cluster
