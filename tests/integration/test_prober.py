@@ -140,8 +140,18 @@ async def test_a_flapping_pod_never_reaches_a_threshold_of_two() -> None:
 
 
 async def test_every_way_to_fail_counts_for_a_pod_that_is_not_ready() -> None:
-    ways = turning(answers(503), resets, hangs, answers(200), answers(200))
-    async with running(ways) as pod, operating() as operator:
+    async with operating() as operator:
+
+        async def heals(connection: Connection) -> None:
+            """Not in the same moment: that would be one piece of news."""
+            await operator.until(lambda: bool(operator.woken))
+            await answers(200)(connection)
+
+        await _fails_and_heals(operator, turning(answers(503), resets, hangs, heals))
+
+
+async def _fails_and_heals(operator: Operator, ways: Behaviour) -> None:
+    async with running(ways) as pod:
         of = check(period=FAST, timeout="2s", failureThreshold=3)
         operator.pursue(ONE, probe(of, pod.port, ready=False))
         await operator.until(lambda: len(operator.woken) >= 2)
