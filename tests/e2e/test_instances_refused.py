@@ -198,10 +198,8 @@ async def test_a_quota_that_a_job_meets_when_it_goes_on_is_its_own_matter(
     await bench.until(JOBS, "a", lambda found: found["status"].get("active"))
 
 
-async def test_a_job_that_takes_too_long_to_end_ends_the_rollout_and_goes_on(
-    bench: Bench, begin: Begin
-) -> None:
-    """Its pod outlives deadlines.pause; what stood still already goes on, too."""
+async def slow_job(bench: Bench) -> None:
+    """Its pod does not end before it is killed, 15 seconds after it was asked."""
     job = manifests.job("slow", labels=LABELS)
     pod = job["spec"]["template"]["spec"]
     pod["containers"][0]["command"][-1] = (
@@ -209,10 +207,17 @@ async def test_a_job_that_takes_too_long_to_end_ends_the_rollout_and_goes_on(
     )
     pod["terminationGracePeriodSeconds"] = 15
     await bench.apply(JOBS, job)
+    await bench.until(JOBS, "slow", lambda found: found["status"].get("ready"))
+
+
+async def test_a_job_that_takes_too_long_to_end_ends_the_rollout_and_goes_on(
+    bench: Bench, begin: Begin
+) -> None:
+    """Its pod outlives deadlines.pause; what stood still already goes on, too."""
+    await slow_job(bench)
     await bench.apply(
         CRON_JOBS, manifests.cron_job("pass", "nightly", labels=LABELS, suspend=False)
     )
-    await bench.until(JOBS, "slow", lambda found: found["status"].get("ready"))
     deadlines = {"pause": "2s"}
     flow = await begin(preview="None", instances=INSTANCES, deadlines=deadlines)
     await bench.revise("v2", note="second")
@@ -220,3 +225,25 @@ async def test_a_job_that_takes_too_long_to_end_ends_the_rollout_and_goes_on(
     message = await refused(flow, "PauseTimeout")
     assert re.search(r"1 of 2 instances did not pause within [\d.]+ s \(Job slow\)", message)
     assert await marked(bench) == await suspended(bench) == set()
+
+
+@pytest.mark.parametrize(("policy", "not_paused"), [("Proceed", 1), ("Wait", 0)])
+async def test_a_job_that_takes_too_long_to_end_is_left_or_waited_for_as_its_workflow_says(
+    bench: Bench, begin: Begin, policy: str, not_paused: int
+) -> None:
+    """And in the end it runs again, whatever it was."""
+    await slow_job(bench)
+    flow = await begin(
+        preview="None",
+        instances={**INSTANCES, "onPauseTimeout": policy},
+        deadlines={"pause": "2s"},
+    )
+    await bench.revise("v2", note="second")
+    await flow.wish("v2")
+    await flow.at("Delivering", "Verifying")
+    assert (await job_pods(bench) > 0) == bool(not_paused)
+    found = await flow.at("Promoted")
+    told = fates(found)
+    assert (told["found"], told.get("notPaused", 0)) == (1, not_paused)
+    assert await marked(bench) == await suspended(bench) == set()
+    await bench.until(JOBS, "slow", lambda job: job["status"].get("ready"))
