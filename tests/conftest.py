@@ -27,6 +27,8 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 InstallKinds = Callable[..., None]
 """Called with kinds of running instances."""
 _SHARED = pytest.StashKey["SharedCluster"]()
+LONGEST = 7200
+"""Seconds of one whole matrix in a full run, where its test says nothing else."""
 _BUILT: dict[str, Callable[[], object]] = {
     "argo_controller": argo_rollouts.controller,
     "argo_cd": argocd.Programs,
@@ -177,7 +179,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     not_full = pytest.mark.skip(reason="a part of the whole matrix: make test-full")
     for item in items:
         if config.getoption("full") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(7200))
+            item.add_marker(pytest.mark.timeout(LONGEST))
         if item.get_closest_marker("full") and not config.getoption("full"):
             item.add_marker(not_full)
         elif item.get_closest_marker("pods") and shared.kind is Kind.CONTROL_PLANE:

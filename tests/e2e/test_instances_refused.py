@@ -117,6 +117,18 @@ async def until_guarded(bench: Bench) -> None:
             await bench.apply(JOBS, manifests.job("b", labels=B_LABELS, suspend=False))
 
 
+async def slow_job(bench: Bench, name: str = "slow", ends_after: int = 15) -> None:
+    """Its pod is deaf, and is killed this many seconds after it was asked to end."""
+    job = manifests.job(name, labels=LABELS)
+    pod = job["spec"]["template"]["spec"]
+    pod["containers"][0]["command"][-1] = (
+        "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(99)"
+    )
+    pod["terminationGracePeriodSeconds"] = ends_after
+    await bench.apply(JOBS, job)
+    await bench.until(JOBS, name, lambda found: found["status"].get("ready"))
+
+
 async def refused(flow: Flow, reason: str) -> str:
     """Wait for the end: nothing was delivered, and nobody is blamed."""
     found = await flow.at("Reverted")
@@ -129,14 +141,7 @@ async def refused(flow: Flow, reason: str) -> str:
 @pytest.mark.usefixtures("own_place")
 async def test_a_right_that_is_taken_away_while_instances_pause(bench: Bench, begin: Begin) -> None:
     """What may not be listed any more is not taken for nothing, and goes on in the end."""
-    job = manifests.job("a", labels=LABELS)
-    pod = job["spec"]["template"]["spec"]
-    pod["containers"][0]["command"][-1] = (
-        "import signal, time; signal.signal(15, 1); time.sleep(99)"
-    )
-    pod["terminationGracePeriodSeconds"] = 12
-    await bench.apply(JOBS, job)
-    await bench.until(JOBS, "a", lambda found: found["status"].get("ready"))
+    await slow_job(bench, "a", ends_after=12)
     flow = await begin(preview="None", instances=INSTANCES)
     await bench.revise("v2", note="second")
     binding = await bench.get(BINDINGS, "jobs")
@@ -196,18 +201,6 @@ async def test_a_quota_that_a_job_meets_when_it_goes_on_is_its_own_matter(
     assert await job_pods(bench) == 0
     await bench.delete(QUOTAS, "tight")
     await bench.until(JOBS, "a", lambda found: found["status"].get("active"))
-
-
-async def slow_job(bench: Bench) -> None:
-    """Its pod does not end before it is killed, 15 seconds after it was asked."""
-    job = manifests.job("slow", labels=LABELS)
-    pod = job["spec"]["template"]["spec"]
-    pod["containers"][0]["command"][-1] = (
-        "import signal, time; signal.signal(15, lambda *_: None); time.sleep(99)"
-    )
-    pod["terminationGracePeriodSeconds"] = 15
-    await bench.apply(JOBS, job)
-    await bench.until(JOBS, "slow", lambda found: found["status"].get("ready"))
 
 
 async def test_a_job_that_takes_too_long_to_end_ends_the_rollout_and_goes_on(

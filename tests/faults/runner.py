@@ -30,7 +30,7 @@ Object = dict[str, Any]
 PATIENCE = 90.0
 """Seconds until the end has to come; the longest way is a half-open watch."""
 HANGS = 900.0
-"""Seconds after which a plan is given up, whatever it waits for; far above all patience."""
+"""Seconds after which a plan is given up, whatever it waits for and however busy the machine is."""
 RESYNC = 6.0
 """Seconds between periodic lists: what waits for one costs less than what lists."""
 QUIET = 0.6

@@ -147,14 +147,10 @@ async def test_every_way_to_fail_counts_for_a_pod_that_is_not_ready() -> None:
             await operator.until(lambda: bool(operator.woken))
             await answers(200)(connection)
 
-        await _fails_and_heals(operator, turning(answers(503), resets, hangs, heals))
-
-
-async def _fails_and_heals(operator: Operator, ways: Behaviour) -> None:
-    async with running(ways) as pod:
-        of = check(period=FAST, timeout="2s", failureThreshold=3)
-        operator.pursue(ONE, probe(of, pod.port, ready=False))
-        await operator.until(lambda: len(operator.woken) >= 2)
+        async with running(turning(answers(503), resets, hangs, heals)) as pod:
+            of = check(period=FAST, timeout="2s", failureThreshold=3)
+            operator.pursue(ONE, probe(of, pod.port, ready=False))
+            await operator.until(lambda: len(operator.woken) >= 2)
         (failed,), (healed,) = operator.evidence[:2]
         assert (failed.fails, failed.passes) == (3, 0)
         assert (healed.fails, healed.passed_ever) == (0, True)
