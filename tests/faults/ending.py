@@ -182,7 +182,7 @@ def violations(plan: Plan, scenario: Scenario, found: Found, base: Found | None)
             yield from _explained(found, base)
         return
     yield from _another(end, base.ending, deleted=not scenario.phase)
-    yield from _told(found, base, may_lose=plan.fault in REFUSALS or not scenario.phase)
+    yield from _told(found, base, may_lose=may_lose(plan, scenario))
     yield from _budget(found, base)
 
 
@@ -205,11 +205,13 @@ def _another(end: Ending, right: Ending, *, deleted: bool) -> Iterator[str]:
             yield f"{name}: {getattr(end, name)} instead of {getattr(right, name)}"
 
 
-def _told(found: Found, base: Found, *, may_lose: bool) -> Iterator[str]:
-    """One event per milestone.
+def may_lose(plan: Plan, scenario: Scenario) -> bool:
+    """Whether one event may never come: the server refuses it, or the Workflow is gone before."""
+    return plan.fault in REFUSALS or not scenario.phase
 
-    One that the server refuses may be lost, and so may the last one before the Workflow is gone.
-    """
+
+def _told(found: Found, base: Found, *, may_lose: bool) -> Iterator[str]:
+    """One event per milestone."""
     missing = list((base.events - found.events).elements())
     more = list((found.events - base.events).elements())
     if missing and not (may_lose and len(missing) == 1):

@@ -16,7 +16,7 @@ from tests.faults.ending import Found
 from tests.faults.engines import Engines
 from tests.faults.operators import Operator, Zygote
 from tests.faults.patience import Patience
-from tests.faults.plans import REFUSALS, Plan
+from tests.faults.plans import Plan
 from tests.faults.proxy import Proxy, Upstream, upstream
 from tests.faults.scenarios import SCENARIOS, Place, Scenario, lives
 from tests.faults.standin import StandIn
@@ -141,7 +141,8 @@ class Runner:
                 return replace(found, writes_at_rest=late)
             if late and len(proxies) > 1:
                 told_by = Patience(TAKEN_OVER)
-            if ended and not late and plan.fault in REFUSALS and told_by.is_over:
+            may_lose = ending.may_lose(plan, scenario)
+            if ended and not late and may_lose and told_by.is_over:
                 return found
 
     def kubeconfig(self, port: int) -> str:
