@@ -45,7 +45,8 @@ async def test_a_target_without_consent_is_refused_and_the_printed_command_heals
     await flow.apply()
     message = await flow.says("TargetNotConsenting")
     await bench.told("TargetNotConsenting")
-    assert set(bench.writes(mark)) == {"patch workflows/status", "create events"}
+    expected = {"patch workflows/status": 1, "create events": 1}
+    assert set(await bench.wrote(mark, expected)) == set(expected)
     _, command = message.split("Its owner runs: kubectl ")
     bench.cluster.kubectl(*shlex.split(command))
     await flow.looked_at()

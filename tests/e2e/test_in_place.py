@@ -63,9 +63,10 @@ async def test_the_sample_is_promoted_and_reverted_and_no_pod_is_touched(bench: 
     mark = bench.mark()
     await flow.wish("v2")
     found = await flow.at("Observing")
-    path = bench.writes(mark)
+    expected = {"patch workflows/status": 2, "patch configmaps": 2}
+    path = await bench.wrote(mark, expected)
     path.pop("create events", None)
-    assert path == {"patch workflows/status": 2, "patch configmaps": 2}
+    assert path == expected
     evidence = {(e["check"], e["got"]) for e in found["status"]["rollout"]["evidence"]}
     digest = found["status"]["active"]["contentDigest"]
     assert evidence == {("contentDigest", digest[:19]), ("greets", "200")}

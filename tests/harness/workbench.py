@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +35,8 @@ Good = Callable[[Object], object]
 
 SECONDS = 120.0
 """How long anything is awaited; far more than it takes."""
+LOGGED = 15.0
+"""How long a call of which the effect has been seen is awaited in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,17 @@ class Bench:
     def writes(self, since: Mark) -> Counter[str]:
         """The operator's writes in this namespace: `patch workflows/status` and how often."""
         return Counter(written(entry) for entry in self.calls(since) if entry.is_write)
+
+    async def wrote(self, since: Mark, least: Mapping[str, int]) -> Counter[str]:
+        """`writes`, once there are at least these, or all there are when that takes too long.
+
+        A watch tells what a write has changed before its call is answered and logged.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LOGGED
+        while not (found := self.writes(since)) >= Counter(least) and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        return found
 
 
 def carries(pod: Object, content: Object) -> bool:
