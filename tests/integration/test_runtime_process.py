@@ -148,7 +148,7 @@ def test_a_signal_ends_the_leader_in_good_order(start: Start, number: signal.Sig
     process.says("leading")
     process.send(number)
     assert process.ends() == 0
-    assert process.lines[-1].endswith("ended")
+    assert process.lines[-1].endswith("ended"), "\n".join(process.lines)
     assert "closed" in process.lines
 
 

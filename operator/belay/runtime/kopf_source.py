@@ -69,7 +69,9 @@ class KopfSource:
         self._cancel: Callable[[], object] = lambda: None
 
     def start(self, on_event: OnEvent, on_end: OnEnd) -> None:
-        """Start the thread; both callbacks are called in the running loop."""
+        """Start the thread, if not stopped by now; callbacks are called in the running loop."""
+        if self._stop.is_set():
+            return
         loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
             target=self._run, args=(loop, on_event, on_end), name="kopf", daemon=True
