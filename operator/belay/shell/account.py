@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from belay.api.names import LABEL_RECORD_OF
 from belay.core.decision import AccountFor
 from belay.core.delivery import owned_by_workflow
-from belay.shell.cluster import Object
-from belay.shell.errors import ApiError, Unavailable
+from belay.shell.cluster import Cluster, Object
+from belay.shell.errors import AlreadyExists, ApiError, Conflict, Unavailable
 from belay.shell.packed import pack, unpack
 from belay.shell.resources import CONFIG_MAPS
 from belay.shell.turn import Turn
@@ -18,17 +18,14 @@ log = logging.getLogger(__name__)
 async def keep(turn: Turn, action: AccountFor) -> None:
     """Write it, and drop those whose rollout has left the history.
 
-    A refusal, such as by a quota, holds no rollout up.
+    A refusal, such as by a quota, holds no rollout up. Raises `Conflict` where another has written
+    since it was read.
     """
     namespace = turn.key.namespace
-    manager = f"belay-account-{action.stage}"
     try:
-        if not _is_told(await turn.get(CONFIG_MAPS, action.name), action):
-            body = _body(namespace, action)
-            turn.put(
-                CONFIG_MAPS,
-                await turn.cluster.apply(CONFIG_MAPS, body, manager=manager, force=True),
-            )
+        there = await turn.get(CONFIG_MAPS, action.name)
+        if not _is_told(there, action):
+            turn.put(CONFIG_MAPS, await _write(turn.cluster, there, action, namespace))
         labels = f"{LABEL_RECORD_OF}={action.workflow}"
         known, _ = await turn.cluster.list_metadata(CONFIG_MAPS, namespace, labels=labels)
         for old in known:
@@ -37,10 +34,24 @@ async def keep(turn: Turn, action: AccountFor) -> None:
                 await turn.cluster.delete(
                     CONFIG_MAPS, namespace, metadata["name"], uid=metadata["uid"]
                 )
-    except Unavailable:
+    except AlreadyExists as error:
+        raise Conflict(error.code, error.reason, error.message) from error
+    except (Conflict, Unavailable):
         raise
     except ApiError as error:
         log.warning("no account of instances: %s", error, extra={"workflow": str(turn.key)})
+
+
+async def _write(
+    cluster: Cluster, there: Object | None, action: AccountFor, namespace: str
+) -> Object:
+    """On the very object that was read: the late call of an operator that died is refused."""
+    body = _body(namespace, action)
+    if there is None:
+        return await cluster.create(CONFIG_MAPS, namespace, body)
+    body["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
+    manager = f"belay-account-{action.stage}"
+    return await cluster.apply(CONFIG_MAPS, body, manager=manager, force=True)
 
 
 def _is_told(there: Object | None, action: AccountFor) -> bool:
