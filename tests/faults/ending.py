@@ -70,7 +70,7 @@ class Found:
 async def versions(place: Place) -> dict[str, str]:
     """What tells whether anything in the namespace was changed since."""
     found = {}
-    for kind in (WORKFLOWS, REVISIONS, DEPLOYMENTS, CONFIG_MAPS, PODS, EVENTS):
+    for kind in (WORKFLOWS, REVISIONS, DEPLOYMENTS, CONFIG_MAPS, PODS, EVENTS, JOBS, CRON_JOBS):
         for one in await place.api.list(kind, place.namespace):
             name = f"{kind.kind} {one['metadata']['name']}"
             found[name] = one["metadata"]["resourceVersion"]

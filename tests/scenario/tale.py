@@ -67,7 +67,7 @@ def _told(call: Call) -> tuple[str, str] | None:  # noqa: C901 - one case for ea
             return "Belay", f"status: {_status(call.body or {})}{failed}"
         case "patch", r if call.dry_run:
             return "Belay", f"asks the server whether {r.kind} {call.name} may change{failed}"
-        case "patch", r if r == CONFIG_MAPS:
+        case "patch" | "create", r if r == CONFIG_MAPS:
             return "Belay", f"{_kept(call)} ConfigMap {call.name}{failed}"
         case "patch", r if r in WORKLOADS.values():
             return "Belay", f"{_delivered(call.body or {})} {r.kind} {call.name}{failed}"

@@ -49,7 +49,7 @@ async def _write(
     body = _body(namespace, action)
     if there is None:
         return await cluster.create(CONFIG_MAPS, namespace, body)
-    body["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
+    body["metadata"] |= {name: there["metadata"][name] for name in ("uid", "resourceVersion")}
     manager = f"belay-account-{action.stage}"
     return await cluster.apply(CONFIG_MAPS, body, manager=manager, force=True)
 

@@ -57,8 +57,9 @@ class Unavailable(ApiError):
 
 def is_uid_mismatch(error: ApiError) -> bool:
     """Whether a 409 or 422 means that the object was replaced by one of the same name."""
-    return "uid" in error.message.lower() and (
-        error.code == 409 or any(c.get("field") == "metadata.uid" for c in error.causes)
+    told = any(words in error.message for words in ("uid mismatch", "UID in precondition"))
+    return (error.code == 409 and told) or any(
+        c.get("field") == "metadata.uid" for c in error.causes
     )
 
 

@@ -24,6 +24,7 @@ from belay.cli.app import app
 from belay.core.instances import writes
 from belay.shell import orphans
 from belay.shell.cluster import Cluster as Api
+from belay.shell.errors import Conflict
 from belay.shell.instances import write_all
 from belay.shell.resources import CRON_JOBS, JOBS
 
@@ -78,7 +79,8 @@ async def test_what_was_deleted_or_replaced_meanwhile_is_neither_made_nor_touche
     for name in ("deleted", "replaced"):
         await api.delete(CRON_JOBS, namespace, name)
     await api.create(CRON_JOBS, namespace, body_of(CRON_JOBS, "replaced"))
-    assert await write_all(api, todo) == []
+    ((write, error),) = await write_all(api, todo)
+    assert (write.target, type(error)) == ("CronJob replaced", Conflict)
     (left,) = await api.list(CRON_JOBS, namespace)
     assert (left["metadata"]["name"], left["spec"]["suspend"]) == ("replaced", False)
 

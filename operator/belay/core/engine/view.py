@@ -157,7 +157,8 @@ class EngineView:
     """
     record: Record | None = None
     """What is known of each run in this pause; None where nothing was written yet."""
-    record_uid: str | None = None
+    record_at: Mapping[str, str] = field(default_factory=dict)
+    """Its uid and resourceVersion, as it was read; empty where there is none."""
     backup: BackupView | None = None
     """That of this pause; None until it is whole."""
     former: BackupView | None = None

@@ -39,6 +39,8 @@ class InstanceView:
     stands: bool = False
     """Nothing of it runs any more."""
     finished: bool = False
+    version: str = ""
+    """Its resourceVersion, as it was read."""
 
     @property
     def told(self) -> str:
@@ -144,6 +146,7 @@ def read_instance(
         suspended=suspended,
         stands=suspended and _says_so(kind, raw) and metadata["name"] not in active,
         finished=is_finished(kind, raw),
+        version=str(metadata.get("resourceVersion", "")),
     )
 
 

@@ -1,5 +1,9 @@
-"""What is written to instances: our label and one field; to let go is to own neither any more."""
+"""What is written to instances: our label and one field; to let go is to own neither any more.
 
+All of it on what was read: the late call of an operator that died must not pause anything again.
+"""
+
+from dataclasses import replace
 from typing import Any
 
 from belay.api.instance_kinds import Write
@@ -18,7 +22,7 @@ def on_trial(instances: Instances | None, namespace: str) -> tuple[InstanceWrite
     if instances is None:
         return ()
     first = {(one.kind.group, one.kind.kind): one for one in reversed(instances.to_pause)}
-    return tuple(_pause(instances, one, namespace) for one in first.values())
+    return tuple(_pause(instances, replace(one, version=""), namespace) for one in first.values())
 
 
 def letting_go(
@@ -45,6 +49,8 @@ def _write(
     one: InstanceView, namespace: str, labels: dict[str, str], field: Write | None
 ) -> InstanceWrite:
     metadata: dict[str, Any] = {"name": one.name, "namespace": namespace, "uid": one.uid}
+    if one.version:
+        metadata["resourceVersion"] = one.version
     if labels:
         metadata["labels"] = labels
     body = {"apiVersion": one.kind.api_version, "kind": one.kind.kind, "metadata": metadata}

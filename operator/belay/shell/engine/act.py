@@ -64,7 +64,7 @@ async def _acted(turn: Turn, action: EngineAction, engines: Engines, token: str)
         case PauseEngine():
             await _pause(turn, action, engines, token)
         case NoteRuns(engine, name, record, needed, key):
-            await records.write(turn, key, name, record, engine.record_uid)
+            await records.write(turn, key, name, record, engine.record_at)
             await _forget(turn, key, needed, engines.store)
         case BackUp():
             await _back_up(turn, action, engines, token)
@@ -136,9 +136,11 @@ async def _release(turn: Turn, action: ReleaseEngine, engines: Engines, token: s
 
 
 async def _label(turn: Turn, workload: WorkloadView, marks: Mapping[str, Any]) -> None:
-    """Mark a target, or give its marks up. One that is gone has none."""
+    """Mark a target as it was read, or give its marks up. One that is gone has none."""
     resource = WORKLOADS[workload.kind.api_version, workload.kind.kind]
-    names = {"name": workload.name, "namespace": turn.key.namespace, "uid": workload.uid}
+    assert workload.raw is not None  # noqa: S101
+    read = {name: workload.raw["metadata"][name] for name in ("uid", "resourceVersion")}
+    names = {"name": workload.name, "namespace": turn.key.namespace, **read}
     body = {
         "apiVersion": resource.api_version,
         "kind": resource.kind,
@@ -223,7 +225,7 @@ class Settling:
         self._turn, self._action = turn, action
         self._engines, self._token = engines, token
         self._record = dict(action.todo.record)
-        self._uid = action.engine.record_uid
+        self._at = action.engine.record_at
         self._trouble = ""
         self._limit = slots()
 
@@ -248,7 +250,7 @@ class Settling:
         if not self._action.name:
             return
         action = self._action
-        await records.write(self._turn, action.key, action.name, self._record, self._uid)
+        self._at = await records.write(self._turn, action.key, action.name, self._record, self._at)
 
     def _fate(self, run: str, fate: Fate, why: str = "") -> None:
         entry = self._record.get(run) or Entry("")

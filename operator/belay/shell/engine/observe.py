@@ -132,18 +132,18 @@ async def _wanted_back(turn: Turn, engine: EngineView, backup: str, engines: Eng
     if rollout_of(turn.key.name, backup) is None:
         return engine
     try:
-        record, uid = await records.read(turn, backup)
+        record, at = await records.read(turn, backup)
         there = await look(engines.store, turn.key, backup)
     except (StoreError, records.BadRecord) as error:
         return replace(engine, problem=str(error))
-    return replace(engine, record=record, record_uid=uid, backup=there)
+    return replace(engine, record=record, record_at=at, backup=there)
 
 
 async def kept(turn: Turn, engine: EngineView, mark: Mark, engines: Engines) -> EngineView:
     """With the record and the backups of this pause."""
     try:
-        record, uid = await records.read(turn, mark.runs)
-        engine = replace(engine, record=record, record_uid=uid)
+        record, at = await records.read(turn, mark.runs)
+        engine = replace(engine, record=record, record_at=at)
         if record:
             engine = replace(engine, backup=await look(engines.store, turn.key, mark.runs))
         if mark.former is not None:
