@@ -57,6 +57,14 @@ coverage: $(READY) ## List the branches of core/ that neither unit nor model tes
 		tests/unit tests/model $(ARGS)
 	@$(BIN)/coverage report --show-missing --skip-covered
 
+.PHONY: mutants
+mutants: .venv/.mutants ## Put small changes into core/ that tests are to notice; ARGS="--seed 7"
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
+.venv/.mutants: $(READY) tests/mutants/requirements.lock
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r tests/mutants/requirements.lock
+	@touch $@
+
 .PHONY: world
 world: $(READY) ## Lose leaders in every phase, break the world; ARGS="--only etcd --handovers 5"
 	@$(BIN)/python -m tests.faults.world $(ARGS)
@@ -121,6 +129,8 @@ lock: $(READY) ## Resolve the dependencies anew, within pyproject.toml's bounds
 	@$(BIN)/uv pip compile pyproject.toml --group dev $(LOCK_OPTIONS) --output-file requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --constraints requirements.lock $(LOCK_OPTIONS) \
 		--output-file deploy/image/requirements.lock
+	@$(BIN)/uv pip compile --group mutants --constraints requirements.lock $(LOCK_OPTIONS) \
+		--output-file tests/mutants/requirements.lock
 	@$(BIN)/uv pip compile --group runner $(RUNNER_LOCK_OPTIONS) --output-file deploy/runner/requirements.lock
 
 .PHONY: clean

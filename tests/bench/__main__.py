@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import engine, in_place, many, report, runs, scale, soak
+from tests.bench import engine, in_place, lists, many, report, runs, scale, soak
 from tests.harness import cluster as clusters
 from tests.harness import images, kube, workbench_operator
 from tests.harness.cluster import Cluster, Kind
@@ -39,6 +39,9 @@ def main() -> int:
     parser.add_argument(
         "--soak", type=float, metavar="SECONDS", help="one rollout a second for so long, there"
     )
+    parser.add_argument(
+        "--lists", action="store_true", help="measure what one list makes the next one wait, there"
+    )
     parser.add_argument("--idle", type=float, default=120, help="seconds at rest, of --scale")
     parser.add_argument("--write", action="store_true", help="write the tables into the docs")
     told = parser.parse_args()
@@ -51,6 +54,8 @@ def main() -> int:
             _many(told)
         elif told.soak is not None:
             _soak(told)
+        elif told.lists:
+            _lists()
         else:
             _with_pods(told)
     except SetupError as error:
@@ -88,6 +93,11 @@ def _soak(told: argparse.Namespace) -> None:
         asyncio.run(soak.measure(place, told.soak, found))
         if told.write:
             found.write()
+
+
+def _lists() -> None:
+    with _plane(controllers=False) as (cluster, _, _):
+        asyncio.run(lists.measure(cluster, report.started("lists", cluster)))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ floor take turns, so that both see the same machine.
 import asyncio
 import statistics
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import yaml
+from tests.bench.usage import usage
 from tests.harness import images
 from tests.harness.audit import Entry
 from tests.harness.cluster import Cluster
@@ -29,6 +31,8 @@ from belay.shell.cluster import Cluster as Api
 from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, WORKFLOWS, Resource
 
 SAMPLE = ROOT / "deploy/samples/in-place"
+BACKS = 20
+"""Revisions that fail."""
 WARM_UP = 5
 """Swaps that are not counted."""
 SETTLING = 0.25
@@ -121,6 +125,7 @@ async def measure(place: Place, swaps: int, pods: int) -> None:
         took: list[float] = []
         floors: list[float] = []
         writes = 0
+        before = usage(place.operator.pid)
         for turn in range(WARM_UP + swaps):
             mark = bench.mark()
             seconds = await _swap(bench, flow, f"r{turn}")
@@ -136,7 +141,12 @@ async def measure(place: Place, swaps: int, pods: int) -> None:
                 floors.append(bare)
                 path.pop("create events", None)
                 writes = max(writes, path.total())
+        cpu = (usage(place.operator.pid).cpu - before.cpu) / (WARM_UP + swaps)
+        whole = bench.calls(mark)
+        backs = [await _back(bench, flow, turn) for turn in range(BACKS)]
         _print(took, floors, writes, pods)
+        _print_costs(whole, cpu)
+        _print_backs(backs)
         _timeline(calls)
 
 
@@ -148,6 +158,20 @@ async def _swap(bench: Bench, flow: Flow, revision: str) -> float:
     began = time.monotonic()
     await flow.wish(revision)
     return await active - began
+
+
+async def _back(bench: Bench, flow: Flow, turn: int) -> float:
+    """Seconds from the write of the verdict on a failing revision until stable is pointed to."""
+    name = f"bad{turn}"
+    await bench.revise(name, flow="greeter", greeting=f"Good morning, {{nome}}, {turn}")
+    mark = bench.mark()
+    await flow.wish(name)
+    await flow.at("Reverted")
+    writes = [c for c in bench.calls(mark) if c.is_write and not c.dry_run]
+    _, back = [c for c in writes if c.name == "greeter-current"]
+    told = [c for c in writes if written(c) == "patch workflows/status"]
+    verdict = max(c.received for c in told if c.received < back.received)
+    return (back.answered - verdict).total_seconds()
 
 
 async def _active(bench: Bench, flow: Flow, revision: str, watched: asyncio.Event) -> float:
@@ -215,6 +239,22 @@ def _print(took: list[float], floors: list[float], writes: int, pods: int) -> No
         swap, bare = (_percentile(of, share) * 1000 for of in (took, floors))
         print(f"{name:10}{swap:9.1f} ms{bare:9.1f} ms{swap / bare:8.1f}{budget:8}")
     print(f"\nAPI writes on the way to Active: {writes} (budget 4)")
+
+
+def _print_costs(calls: list[Entry], cpu: float) -> None:
+    """Of one whole rollout, with its window and what comes after."""
+    verbs = Counter(f"{call.verb}{' (dry run)' if call.dry_run else ''}" for call in calls)
+    told = ", ".join(f"{count} {verb}" for verb, count in verbs.most_common())
+    print(f"API calls of the last rollout: {told}")
+    print(f"Processor time of the operator for each rollout: {cpu * 1000:.0f} ms")
+
+
+def _print_backs(took: list[float]) -> None:
+    p50, p99 = (_percentile(took, share) * 1000 for share in (50, 99))
+    print(
+        f"A failing revision, from the write of its verdict until stable is pointed to, "
+        f"{len(took)} times: p50 {p50:.0f} ms (budget 50), p99 {p99:.0f} ms (budget 250)"
+    )
 
 
 def _timeline(calls: list[Entry]) -> None:
