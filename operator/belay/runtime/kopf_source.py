@@ -29,6 +29,8 @@ _STOP_SECONDS: Final = 1.0
 _CANCEL_SECONDS: Final = 5.0
 _FAREWELL_SECONDS: Final = 0.1
 """What aiohttp needs to close TLS connections (its documentation, "Graceful Shutdown")."""
+_IDLE_SECONDS: Final = 0.05
+"""How long kopf keeps the last event of each object: of ten thousand that come in a list, all."""
 _BACK_OFFS: Final = (0.2, 0.5, 1, 2, 3, 5, 5, 5, 5)
 """After refusals of this length kopf gives up, and with it the process. Without an answer at all
 it goes on for ever. None is so long that the source would seem dead."""
@@ -171,6 +173,7 @@ def _settings(*, clusterwide: bool) -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 30
     settings.watching.inactivity_timeout = 70
     settings.watching.chunk_size = 500
+    settings.queueing.idle_timeout = _IDLE_SECONDS
     settings.networking.connect_timeout = 10
     settings.networking.request_timeout = 60
     settings.networking.error_backoffs = _BACK_OFFS
