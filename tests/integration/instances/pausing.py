@@ -1,5 +1,6 @@
 """Instances of every kind that the sample names, and what Belay does to them."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +17,11 @@ from tests.harness.setup import ROOT
 
 from belay.api.instance_kinds import InstanceKind
 from belay.api.instances import Policy
+from belay.core.decision import InstanceWrite
 from belay.core.instances import writes
 from belay.core.instances.view import Instances, read_instance
 from belay.shell.cluster import Cluster as Api
+from belay.shell.errors import Conflict
 from belay.shell.instances import resource_of, write_all
 from belay.shell.resources import CRON_JOBS, JOBS, Resource
 
@@ -70,15 +73,34 @@ async def view(api: Api, kind: InstanceKind, namespace: str) -> Instances:
 
 
 async def pause(api: Api, kind: InstanceKind, namespace: str) -> int:
-    todo = writes.pausing(await view(api, kind, namespace), namespace)
-    assert await write_all(api, todo) == []
-    return len(todo)
+    async def todo() -> tuple[InstanceWrite, ...]:
+        return writes.pausing(await view(api, kind, namespace), namespace)
+
+    return await written(api, todo)
 
 
 async def let_go(api: Api, kind: InstanceKind, namespace: str, *cancelled: str) -> None:
-    held = (await view(api, kind, namespace)).held
-    uids = frozenset(i.uid for i in held if i.name in cancelled)
-    assert await write_all(api, writes.letting_go(held, uids, namespace)) == []
+    async def todo() -> tuple[InstanceWrite, ...]:
+        held = (await view(api, kind, namespace)).held
+        uids = frozenset(i.uid for i in held if i.name in cancelled)
+        return writes.letting_go(held, uids, namespace)
+
+    await written(api, todo)
+
+
+async def written(api: Api, todo: Callable[[], Awaitable[tuple[InstanceWrite, ...]]]) -> int:
+    """How many were written, as passes do: what was changed after it was read is read again.
+
+    The cluster's own controllers write to the instances meanwhile.
+    """
+    number = 0
+    while True:
+        found = await todo()
+        failed = await write_all(api, found)
+        number += len(found) - len(failed)
+        if not failed:
+            return number
+        assert all(isinstance(error, Conflict) for _, error in failed), failed
 
 
 def kind_named(kinds: tuple[InstanceKind, ...], resource: Resource) -> InstanceKind:

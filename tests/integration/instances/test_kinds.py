@@ -12,18 +12,27 @@ from tests.harness.instance_crds import (
     WORKFLOWS,
     WORKLOADS,
 )
-from tests.integration.instances.pausing import LABELS, body_of, kind_named, let_go, pause, view
+from tests.integration.instances.pausing import (
+    LABELS,
+    body_of,
+    kind_named,
+    let_go,
+    pause,
+    view,
+    written,
+)
 from tests.unit.core import world
 
 from belay.api.instance_kinds import InstanceKind
 from belay.api.instances import InstanceResource, Instances, LabelSelector, Policy
 from belay.api.names import LABEL_PAUSED_BY
+from belay.core.decision import InstanceWrite
 from belay.core.instances import writes
 from belay.core.instances.view import Look, at
 from belay.core.keys import Key
 from belay.core.observed import Observed
 from belay.shell.cluster import Cluster as Api
-from belay.shell.instances import find, write_all
+from belay.shell.instances import find
 from belay.shell.resources import CRON_JOBS, JOBS, Resource
 from belay.shell.turn import Turn
 
@@ -134,14 +143,20 @@ async def test_jobs_of_a_queue_are_paused_by_their_workloads(
             workload = body_of(WORKLOADS, "job-queued")
             workload["metadata"]["labels"] = {JOB_UID: made["metadata"]["uid"]}
             await api.create(WORKLOADS, namespace, workload)
+
+    async def to_pause() -> tuple[InstanceWrite, ...]:
+        return writes.pausing(await looked_for(api, namespace, kinds), namespace)
+
+    async def to_let_go() -> tuple[InstanceWrite, ...]:
+        held = (await looked_for(api, namespace, kinds)).held
+        return writes.letting_go(held, frozenset(), namespace)
+
     found = await looked_for(api, namespace, kinds)
     assert {i.told for i in found.to_pause} == {"Workload job-queued", "Job plain", "Job unknown"}
-    assert await write_all(api, writes.pausing(found, namespace)) == []
+    assert await written(api, to_pause) == 3
     assert not (await api.get(WORKLOADS, namespace, "job-queued"))["spec"]["active"]
     assert not (await api.get(JOBS, namespace, "queued"))["spec"]["suspend"]
-    held = (await looked_for(api, namespace, kinds)).held
-    assert len(held) == 3
-    assert await write_all(api, writes.letting_go(held, frozenset(), namespace)) == []
+    assert await written(api, to_let_go) == 3
     assert (await api.get(WORKLOADS, namespace, "job-queued"))["spec"]["active"]
     without = tuple(k for k in kinds if k.kind != "Workload")
     (unseen,) = (await looked_for(api, namespace, without)).unseen
