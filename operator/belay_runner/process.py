@@ -31,6 +31,8 @@ from belay_runner.tools.web import Web
 _LOG = logging.getLogger(__name__)
 _POINTER_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
+_IDLE_SECONDS = 75
+"""Longer than callers keep an idle connection: else it is closed under the next request."""
 _ANSWER_BYTES = 10 * 1024 * 1024
 
 
@@ -78,6 +80,7 @@ class _Process:
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=2,
+            timeout_keep_alive=_IDLE_SECONDS,
         )
         return _Server(config)
 

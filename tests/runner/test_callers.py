@@ -1,5 +1,8 @@
 """The port for callers, in the shape of Dify's API."""
 
+import contextlib
+import http.client
+import select
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +26,17 @@ def test_a_blocking_run_answers_as_dify_does(runner: Runner) -> None:
     assert data["total_steps"] == 2
     assert data["elapsed_time"] > 0
     assert runner.result(data["id"]) == data
+
+
+@pytest.mark.full  # takes as long as Belay keeps a connection that it does not use
+def test_an_idle_connection_stays_open(runner: Runner) -> None:
+    """Else a request that is sent at that moment gets no answer."""
+    caller = http.client.HTTPConnection("127.0.0.1", runner.port)
+    with contextlib.closing(caller):
+        caller.request("GET", "/v1/workflows/run/none")
+        caller.getresponse().read()
+        ended, _, _ = select.select([caller.sock], [], [], 16)
+        assert not ended
 
 
 def test_a_run_id_makes_a_start_repeatable(
