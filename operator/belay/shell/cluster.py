@@ -14,6 +14,7 @@ from yarl import URL
 
 from belay.shell.errors import ApiError, Unavailable, translate
 from belay.shell.login import configure
+from belay.shell.metadata import read_page
 from belay.shell.resources import PODS, Resource
 
 Object = dict[str, Any]
@@ -38,6 +39,7 @@ _EXEC_FRAME: Final = 128 * 1024
 
 _WRITES: Final = frozenset({"create", "update", "patch", "delete"})
 
+Read = Callable[[bytes], Object]
 OnRequest = Callable[[str, Resource, int], None]
 
 
@@ -115,9 +117,9 @@ class Cluster:
     async def metadata_pages(
         self, resource: Resource, namespace: str | None = None
     ) -> AsyncIterator[tuple[Objects, str]]:
-        """Metadata of all objects page by page, each with the resourceVersion to watch from."""
+        """What `read_page` reads, page by page, each with the resourceVersion to watch from."""
         accept = _METADATA.format("PartialObjectMetadataList")
-        async for page in self._each_page(resource, namespace, None, None, accept):
+        async for page in self._each_page(resource, namespace, None, None, accept, read_page):
             yield page
 
     async def metadata_stream(
@@ -310,6 +312,7 @@ class Cluster:
         labels: str | None,
         fields: str | None,
         accept: str,
+        read: Read = json.loads,
     ) -> AsyncIterator[tuple[Objects, str]]:
         following: str | None = None
         path = resource.path(namespace)
@@ -320,7 +323,7 @@ class Cluster:
                 "labelSelector": labels,
                 "fieldSelector": fields,
             }
-            page = await self._json("list", resource, path, query, accept=accept)
+            page = await self._json("list", resource, path, query, accept=accept, read=read)
             following = str(page["metadata"].get("continue") or "")
             version = str(page["metadata"].get("resourceVersion") or "")
             yield page.get("items") or [], version
@@ -335,6 +338,7 @@ class Cluster:
         *,
         content_type: str = "application/json",
         accept: str = "application/json",
+        read: Read = json.loads,
     ) -> Object:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=10)
         call = self._call(
@@ -349,7 +353,7 @@ class Cluster:
         )
         async with call as answer:
             try:
-                return dict(json.loads(await answer.read()))
+                return dict(read(await answer.read()))
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 raise Unavailable(0, "NoAnswer", f"{verb} {path}: {_words(error)}") from error
 
