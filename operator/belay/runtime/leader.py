@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -76,7 +75,6 @@ class Leader:
         self._deliveries = Deliveries()
         self._source = KopfSource(config.kubeconfig, config.context, config.namespaces)
         self._source_ended = asyncio.Event()
-        self._resting_at = 0.0
         self._source_failure: BaseException | None = None
         self._resync = Resync(cluster, queue, self._deliveries, config.scopes, config.resync)
         self._revisions = Revisions(cluster, config.scopes, queue.add)
@@ -164,9 +162,7 @@ class Leader:
         elif self._reconciler.knows(key, resource_version):
             return
         if resting:
-            now = time.monotonic()
-            self._resting_at = max(now, self._resting_at) + RESTING_APART
-            self._queue.add_after(key, self._resting_at - now, Priority.RESYNC)
+            self._queue.add_apart(key, RESTING_APART)
         else:
             self._queue.add(key, Priority.NEW)
 

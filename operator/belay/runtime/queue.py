@@ -74,6 +74,7 @@ class WorkQueue:
         self._getters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
+        self._last_apart = float("-inf")
         self._shut_down = False
 
     @property
@@ -112,6 +113,12 @@ class WorkQueue:
         self._asleep[key] = _WakeUp(at, priority)
         heapq.heappush(self._alarms, (at, next(self._turns), key))
         self._set_timer()
+
+    def add_apart(self, key: Key, seconds: float, priority: Priority = Priority.RESYNC) -> None:
+        """Add the key, so many seconds after the one that was last added like this."""
+        now = self._clock()
+        self._last_apart = max(now, self._last_apart + seconds)
+        self.add_after(key, self._last_apart - now, priority)
 
     def retry(
         self, key: Key, *, at_least: float = 0.0, priority: Priority = Priority.MOVING

@@ -53,6 +53,21 @@ def test_a_key_that_waits_is_there_once(queue: WorkQueue) -> None:
     assert drain(queue) == [A]
 
 
+def test_what_may_wait_comes_one_by_one_and_lets_others_go_first(
+    queue: WorkQueue, clock: Clock
+) -> None:
+    for key in (A, B, C):
+        queue.add_apart(key, 0.5)
+    assert drain(queue) == [A]
+    clock.now += 0.5
+    queue.add(C, Priority.NEW)
+    assert drain(queue) == [C, B]
+    clock.now += 60.0
+    assert drain(queue) == [C]
+    queue.add_apart(A, 0.5)
+    assert drain(queue) == [A]
+
+
 def test_a_revert_overtakes_what_waits(queue: WorkQueue) -> None:
     queue.add(A, Priority.RESYNC)
     queue.add(B, Priority.NEW)
