@@ -1,6 +1,9 @@
 """Backups: whole or none, and what is damaged is not taken for good."""
 
+import asyncio
 import base64
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,34 @@ async def test_a_large_backup_takes_several_parts(
     kept = backup("run-1", size=20_000)
     await backups.save(place, KEY, NAME, kept)
     assert await backups.load(place, KEY, NAME) == kept
+
+
+async def test_others_are_served_while_a_backup_is_packed_and_unpacked(
+    place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both wait until the event loop has moved on; beside it they can, on it they cannot."""
+    moved = threading.Event()
+
+    def once_the_loop_moved(work: Callable[..., Any]) -> Callable[..., Any]:
+        def then(*given: Any, **named: Any) -> Any:
+            assert moved.wait(5), "the event loop stands still"
+            moved.clear()
+            return work(*given, **named)
+
+        return then
+
+    async def move() -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            moved.set()
+
+    monkeypatch.setattr(backups, "_packed", once_the_loop_moved(backups._packed))
+    monkeypatch.setattr(backups, "_unpacked", once_the_loop_moved(backups._unpacked))
+    moving = asyncio.create_task(move())
+    kept = backup("run-1")
+    await backups.save(place, KEY, NAME, kept)
+    assert await backups.load(place, KEY, NAME) == kept
+    moving.cancel()
 
 
 async def test_one_that_is_too_large_is_refused_before_anything_is_written(
