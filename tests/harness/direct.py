@@ -115,9 +115,15 @@ def _told(data: bytes) -> Object:
     return found
 
 
-@cache
 def direct(kubeconfig: Path) -> Direct:
-    """One for all of a process, which keeps its connections."""
+    """One for each cluster of a process, which keeps its connections."""
+    return _direct(kubeconfig, kubeconfig.stat().st_mtime_ns)
+
+
+@cache
+def _direct(kubeconfig: Path, written: int) -> Direct:
+    """By the time of writing, too: a new cluster in the same place has other certificates."""
+    del written
     return Direct(new_client_from_config(config_file=str(kubeconfig)))
 
 
