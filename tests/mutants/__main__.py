@@ -24,7 +24,7 @@ SETTINGS = """
 source_paths = ["src"]
 only_mutate = ["src/belay/core/*"]
 also_copy = ["crds", "deploy", "charts", "docs"]
-pytest_add_cli_args_test_selection = ["tests/unit/core"]
+pytest_add_cli_args_test_selection = ["tests/unit/core", "tests/unit/revisions"]
 pytest_add_cli_args = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--cluster=control-plane"]
 """
 NOTICED = frozenset({"killed", "timeout"})
@@ -42,9 +42,7 @@ def main() -> int:
     which = f"belay.core.{given.only}*" + (f"__mutmut_{nth}" if nth else "")
     say(f"mutants {which} (--seed {given.seed})")
     _copy()
-    subprocess.run(
-        [MUTMUT, "run", "--max-children", str(given.children), which], cwd=FOLDER, check=True
-    )
+    _run("--max-children", str(given.children), which)
     listed = (line.strip().split(": ") for line in _told("results", "--all", "true").splitlines())
     states = {name: state for name, state in listed if state != "not checked"}
     unnoticed = sorted(name for name, state in states.items() if state not in NOTICED)
@@ -65,6 +63,16 @@ def _copy() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     project = project.replace('pythonpath = ["operator", "."]', 'pythonpath = ["src", "."]')
     (FOLDER / "pyproject.toml").write_text(project + SETTINGS)
+
+
+def _run(*words: str) -> None:
+    """Its spinner, thousands of lines where it is not looked at, goes to a file."""
+    log = FOLDER / "mutmut.log"
+    say(f"progress: {log.relative_to(ROOT)}")
+    with log.open("w") as out:
+        done = subprocess.run([MUTMUT, "run", *words], cwd=FOLDER, stdout=out, check=False)
+    if done.returncode:
+        sys.exit(log.read_text()[-3000:])
 
 
 def _told(*words: str) -> str:
