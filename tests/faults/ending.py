@@ -223,7 +223,9 @@ def _told(found: Found, base: Found, *, may_lose: bool) -> Iterator[str]:
 def _budget(found: Found, base: Found) -> Iterator[str]:
     more = found.written.total() - base.written.total()
     if more > MORE_WRITES:
-        yield f"{more} writes more than undisturbed: {dict(found.written - base.written)}"
+        told = ", ".join((found.events - base.events).elements())
+        written = dict(found.written - base.written)
+        yield f"{more} writes more than undisturbed: {written}, events more: {told}"
     for kind, most in (
         (STATUS, MORE_STATUSES),
         ("PATCH deployments", MORE_DELIVERIES),
