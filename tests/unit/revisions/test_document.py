@@ -54,6 +54,8 @@ def refusal(text: str | bytes, form: Format = Format.YAML) -> str:
         ("on: a", "the key on is not text; put it in quotes"),
         ("? [a]\n: b", "a key must be text"),
         ("a: !!binary aGk=", "a: aGk= is binary data"),
+        ("a: !!int one", "a: one is no int"),
+        ("a: !!bool perhaps", "a: perhaps is no bool"),
         ("a: !!python/object:os.system x", "the tag !!python/object:os.system is not known"),
         ("a: !secret x", "a: the tag !secret is not known"),
         ("a: !!set {x: null}", "a: the tag !!set is not known"),
@@ -115,8 +117,8 @@ def _laughs() -> str:
 @pytest.mark.parametrize(
     ("bomb", "message"),
     [
-        (_laughs(), "expands to more than"),
-        (f"s: &s {'x' * 500_000}\nl: [{', '.join(['*s'] * 50)}]", "expands to more than"),
+        (_laughs(), f"expands to more than {MAX_NODES} values"),
+        (f"s: &s {'x' * 500_000}\nl: [{', '.join(['*s'] * 50)}]", "more than 4 MiB of text"),
         ("[" * 50_000, f"nested deeper than {MAX_DEPTH} levels"),
         ("a: &a0 [1]\n" + "".join(f"k{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 99)), "deeper"),
         ("a: [" + "1," * (MAX_NODES + 1) + "]", "expands to more than"),

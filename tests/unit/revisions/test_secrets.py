@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.samples import EVERY_REAL_EXPORT, TRIAGE, real_export
 
+from belay.api.names import MAX_DELIVERED_BYTES
 from belay.api.revision import Format
 from belay.core.revisions.document import Document, Refused
 from belay.core.revisions.read import detect, parse
@@ -131,6 +132,47 @@ def test_comments_and_keys_are_looked_at_too() -> None:
     assert [secret.place.line for secret in find_secrets(document)] == [1, 2]
     with pytest.raises(Refused, match="line 1, outside of any value"):
         take_out(document, Format.YAML, "keys")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a: |  # {KEY}\n  text\n",
+        f"a: &x # {KEY}\n  text\nb: *x\n",
+        f"a: &x\n  # {KEY}\n  text\n",
+        f"a: !!str\n  # {KEY}\n  text\n",
+        f"a: !!str &x # {KEY}\n  |- # more\n  text\n",
+    ],
+)
+def test_a_comment_between_a_key_and_its_value_is_outside_of_the_value(text: str) -> None:
+    document = parse(text.encode(), Format.YAML)
+    assert [str(secret.node) for secret in find_secrets(document)] == ["None"]
+    with pytest.raises(Refused, match="outside of any value"):
+        take_out(document, Format.YAML, "keys")
+
+
+def test_a_text_that_only_looks_like_the_start_of_a_value_is_inside() -> None:
+    document = parse(f"a: |\n  # {KEY}\nb: '&x # {KEY}'\n".encode(), Format.YAML)
+    assert [secret.label for secret in find_secrets(document)] == ["a", "b"]
+    assert KEY not in take_out(document, Format.YAML, "keys").document.text
+
+
+def test_a_text_that_references_make_too_large_is_refused_for_that() -> None:
+    short = "ab1-" * 2
+    many = {"workflow": {"environment_variables": [variable("A_RATHER_LONG_NAME", short)]}}
+    text = json.dumps({**many, "text": f"{short} " * 95_000})
+    assert len(text) < MAX_DELIVERED_BYTES
+    document = parse(text.encode(), Format.JSON)
+    with pytest.raises(Refused, match="too large with references .* at most 900 KiB"):
+        take_out(document, Format.JSON, "keys")
+
+
+def test_a_variable_without_a_name_has_its_secret_taken_out_by_its_place() -> None:
+    nameless = {"value_type": "secret", "value": "long-enough"}
+    document = environment(nameless, variable("B", "another-one"))
+    taken = take_out(read(document), Format.JSON, "keys")
+    assert [binding.name for binding in taken.bindings][0] == "B"
+    assert "long-enough" not in taken.document.text
 
 
 FILE = f"""\

@@ -128,8 +128,7 @@ def short(text: str, limit: int = 40) -> str:
 def decode(content: bytes) -> str:
     """The text of a file: UTF-8 without NUL and within the cap; else Refused."""
     if len(content) > MAX_DELIVERED_BYTES:
-        found = f"{len(content) / 1024:.0f} KiB"
-        raise Refused(f"{found} are too large: at most {MAX_DELIVERED_BYTES // 1024} KiB")
+        raise Refused(f"the text is too large: at most {MAX_DELIVERED_BYTES // 1024} KiB")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -238,8 +237,10 @@ class Builder:
     def _count(self, node: Node) -> None:
         self._nodes += node.nodes
         self._characters += node.characters
-        if self._nodes > MAX_NODES or self._characters > MAX_CHARACTERS:
-            raise self.refuse(f"expands to more than {MAX_NODES} values or 4 MiB", node.start)
+        if self._nodes > MAX_NODES:
+            raise self.refuse(f"expands to more than {MAX_NODES} values", node.start)
+        if self._characters > MAX_CHARACTERS:
+            raise self.refuse("expands to more than 4 MiB of text", node.start)
 
     def _add(self, node: Node) -> None:
         if not self._stack:

@@ -32,6 +32,7 @@ _SECRET_WORDS: Final = frozenset(
 _PASSWORD_WORDS: Final = frozenset({"password", "passwd", "passphrase", "pwd"})
 _RANDOM: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+/=_.~-]{16,}")
 _PASSWORD: Final = re.compile(r"(?=.*[^A-Za-z])[^\s<>{}*]{6,}")
+_LEAD: Final = re.compile(r"(?:[&!]\S*|#[^\n]*|\s)*(?:[|>][^\n]*\n)?")
 _BITS: Final = 3.2
 """Bits per character: words and names stay below, random keys above."""
 
@@ -217,7 +218,7 @@ def _shaped(text: str) -> Spans:
 def _outside_of_values(document: Document) -> Iterator[Secret]:
     """Comments and keys are stored with the text, so they must hold no secret either."""
     scalars = sorted(
-        (node.start, node.end)
+        (_after_lead(document.text, node), node.end)
         for _, _, node in walk(document.root)
         if not node.members and not node.items
     )
@@ -228,6 +229,12 @@ def _outside_of_values(document: Document) -> Iterator[Secret]:
         if not inside and not follows:
             place = place_at(document.text, start, ())
             yield Secret(place, f"line {place.line}, outside of any value", _LIKELY)
+
+
+def _after_lead(text: str, node: Node) -> int:
+    """Where the text of a scalar begins, behind its anchor, tag, header and their comments."""
+    lead = _LEAD.match(text, node.start, node.end)
+    return lead.end() if lead else node.start
 
 
 def _label(document: Document, path: Path) -> str:

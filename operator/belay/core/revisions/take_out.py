@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import Final
 
+from belay.api.names import MAX_DELIVERED_BYTES
 from belay.api.revision import Binding, Format, KeyRef
 from belay.core.revisions.document import Document, Node, Path, Plain, Refused, path_text, short
 from belay.core.revisions.read import parse
@@ -65,8 +66,12 @@ def take_out(document: Document, form: Format, secret_name: str) -> TakenOut:
     text = document.text
     for edit in edits:
         text = text[: edit.node.start] + edit.raw + text[edit.node.end :]
+    content = text.encode()
+    if len(content) > MAX_DELIVERED_BYTES:
+        most = MAX_DELIVERED_BYTES // 1024
+        raise Refused(f"too large with references in place of its secrets: at most {most} KiB")
     try:
-        result = parse(text.encode(), form)
+        result = parse(content, form)
     except Refused:
         raise Refused(_ENTANGLED) from None
     expected = _expected(document.root, {id(edit.node): edit.value for edit in edits})
