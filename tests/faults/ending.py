@@ -25,6 +25,8 @@ from belay.shell.resources import (
 Object = dict[str, Any]
 MORE_WRITES = 4
 """What one fault may cost: the call again, and what a new process cannot know of."""
+TRIED_AGAIN = 2
+"""What the server's final word may cost besides: a status and an event that tell of it."""
 MORE_STATUSES, MORE_DELIVERIES = 2, 1
 _MAY_COME_LATE = (f"Pod {FLOW}-preview-", f"ConfigMap {FLOW}-")
 _EXPLAINED = frozenset({"Reverted", "Held", "Failed", "Refused", "RevertFailed"})
@@ -149,9 +151,10 @@ def _is_held(found: Object) -> bool:
     return bool(found["spec"].get("suspend")) or LABEL_PAUSED_BY in labels
 
 
-def is_right(found: Found, base: Found) -> bool:
-    """The same ending, told by the same events."""
-    return _same(found.ending, base.ending) and found.events == base.events
+def is_right(plan: Plan, found: Found, base: Found) -> bool:
+    """The same ending, told by the same events, and by those of a refusal that was passed."""
+    told = found.events == base.events or (plan.fault in REFUSALS and found.events > base.events)
+    return told and _same(found.ending, base.ending)
 
 
 def _same(end: Ending, right: Ending) -> bool:
@@ -183,7 +186,7 @@ def violations(plan: Plan, scenario: Scenario, found: Found, base: Found | None)
         return
     yield from _another(end, base.ending, deleted=not scenario.phase)
     yield from _told(found, base, may_lose=may_lose(plan, scenario))
-    yield from _budget(found, base)
+    yield from _budget(plan, found, base)
 
 
 def _let_go(plan: Plan, scenario: Scenario) -> Iterator[tuple[str, ...]]:
@@ -220,9 +223,9 @@ def _told(found: Found, base: Found, *, may_lose: bool) -> Iterator[str]:
         yield f"events too many: {', '.join(more)}"
 
 
-def _budget(found: Found, base: Found) -> Iterator[str]:
+def _budget(plan: Plan, found: Found, base: Found) -> Iterator[str]:
     more = found.written.total() - base.written.total()
-    if more > MORE_WRITES:
+    if more > MORE_WRITES + TRIED_AGAIN * (plan.fault in REFUSALS):
         told = ", ".join((found.events - base.events).elements())
         written = dict(found.written - base.written)
         yield f"{more} writes more than undisturbed: {written}, events more: {told}"

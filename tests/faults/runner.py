@@ -136,7 +136,7 @@ class Runner:
             await asyncio.sleep(QUIET)
             found = await ending.read(place, scenario, *proxies)
             late = tuple(w for p, n in zip(proxies, written, strict=True) for w in p.written[n:])
-            good = base is None or ending.is_right(found, base)
+            good = base is None or ending.is_right(plan, found, base)
             if patience.is_over or (ended and not late and good):
                 return replace(found, writes_at_rest=late)
             if late and len(proxies) > 1:
