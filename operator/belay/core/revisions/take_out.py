@@ -58,6 +58,9 @@ def take_out(document: Document, form: Format, secret_name: str) -> TakenOut:
     """
     secrets = find_secrets(document)
     names = _names(document, secrets)
+    variables = filter(None, (_variable(document, secret) for secret in secrets))
+    bound = {*names.values(), *secret_variables(document), *variables}
+    bindings = _bindings(sorted(bound), secret_name)
     edits = sorted(
         (_edit(document, secret, names, form) for secret in secrets),
         key=lambda edit: edit.node.start,
@@ -77,14 +80,12 @@ def take_out(document: Document, form: Format, secret_name: str) -> TakenOut:
     expected = _expected(document.root, {id(edit.node): edit.value for edit in edits})
     if result.value != expected or find_secrets(result):
         raise Refused(_ENTANGLED)
-    gone = [part for secret in secrets for part in secret.parts()]
+    gone = {part for secret in secrets for part in secret.parts()}
     if any(len(part) >= LONG_ENOUGH and part in text for part in gone):
         raise Refused(
             f"a secret's value stands in another place too, perhaps a comment; {_BY_HAND}"
         )
-    variables = filter(None, (_variable(document, secret) for secret in secrets))
-    bound = {*names.values(), *secret_variables(document), *variables}
-    return TakenOut(result, _bindings(sorted(bound), secret_name))
+    return TakenOut(result, bindings)
 
 
 def _bindings(names: list[str], secret_name: str) -> tuple[Binding, ...]:
@@ -162,11 +163,11 @@ def _edit(document: Document, secret: Secret, names: dict[str, str], form: Forma
     if _variable(document, secret) is not None:
         return _Edit(node, "", _rewritten(document, node, "", form))
     whole = str(node.value)
-    value, end = "", 0
+    pieces, end = [], 0
     for start, following in secret.spans:
-        value += whole[end:start] + _reference(names[whole[start:following]])
+        pieces += [whole[end:start], _reference(names[whole[start:following]])]
         end = following
-    value += whole[end:]
+    value = "".join([*pieces, whole[end:]])
     raw = document.text[node.start : node.end]
     parts = secret.parts()
     if node.style and value and all(raw.count(part) == whole.count(part) for part in parts):
