@@ -90,10 +90,10 @@ class Secret:
     def __str__(self) -> str:
         return f"{self.label} ({self.why})"
 
-    def parts(self) -> set[str]:
-        """The secret texts."""
+    def parts(self) -> list[str]:
+        """The secret texts, each once, in reading order."""
         whole = str(self.node.value) if self.node is not None else ""
-        return {whole[start:end] for start, end in self.spans}
+        return list(dict.fromkeys(whole[start:end] for start, end in self.spans))
 
 
 def find_secrets(document: Document) -> list[Secret]:
