@@ -184,9 +184,13 @@ def withdrawal(workload: WorkloadView, namespace: str) -> Body:
     Of the very version that was read, so that a write that comes late, of a leader that leads no
     more, changes nothing.
     """
-    metadata = {"name": workload.name, "namespace": namespace, "uid": workload.uid}
-    if workload.raw is not None:
-        metadata["resourceVersion"] = workload.raw["metadata"]["resourceVersion"]
+    assert workload.raw is not None  # noqa: S101
+    metadata = {
+        "name": workload.name,
+        "namespace": namespace,
+        "uid": workload.uid,
+        "resourceVersion": workload.raw["metadata"]["resourceVersion"],
+    }
     return {
         "apiVersion": workload.kind.api_version,
         "kind": workload.kind.kind,

@@ -1,10 +1,12 @@
 """Adoption: the status was lost, and the targets carry what it does not know."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from tests.unit.core import world
 from tests.unit.core.toy import Mode, Toy, promoted
+from tests.unit.core.world import Raw
 
 from belay.api.revision import Binding, KeyRef
 from belay.api.status import WorkflowStatus
@@ -138,6 +140,26 @@ def test_its_content_is_restored_from_its_revision() -> None:
     lost(toy).wish("v2").run(Phase.PREVIEWING)
     assert toy.status.stable_revision == "v1"
     assert len(toy.config_maps) == 2
+
+
+def renamed_file(shape: Raw) -> None:
+    source = shape["spec"]["volumes"][0]["projected"]["sources"][1]["configMap"]
+    source["items"][0]["key"] = "definition.txt"
+
+
+def renamed_revision(shape: Raw) -> None:
+    shape["metadata"]["annotations"]["belay.dev/revision"] = "no name of a revision"
+
+
+@pytest.mark.parametrize("spoil", [renamed_file, renamed_revision])
+def test_what_nobody_could_have_delivered_is_not_taken_for_a_revision(
+    spoil: Callable[[Raw], None],
+) -> None:
+    toy = promoted("v1")
+    spoil(toy.workloads["triage"]["spec"]["template"])
+    lost(toy).behaves("v2", Mode.WRONG).wish("v2", preview=Preview.NONE).run()
+    assert toy.status.stable is None
+    assert all(h.trigger is not Trigger.ADOPTION for h in toy.status.history)
 
 
 def test_content_that_cannot_be_brought_back_is_no_way_back() -> None:

@@ -13,7 +13,15 @@ from tests.unit.core.world import KEY, view
 
 from belay.api.revision import Binding, Format, KeyRef
 from belay.api.status import RevisionRef
-from belay.core.delivery import Delivery, config_map, preview_pod, template_patch, withdrawal
+from belay.core.delivery import (
+    Delivery,
+    config_map,
+    is_copied,
+    preview_pod,
+    template_patch,
+    withdrawal,
+)
+from belay.core.template_write import deliver
 from belay.core.workloads.reading import read_carried, template_hash
 
 BINDINGS = [
@@ -252,3 +260,34 @@ def test_the_config_map_is_immutable_owned_and_named_after_its_content(
         "triage",
         "uid-of-triage",
     )
+
+
+def owning(operation: str, fields: dict[str, Any]) -> dict[str, Any]:
+    return {"manager": "x", "operation": operation, "fieldsV1": fields}
+
+
+OWNED = {"f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:belay.dev/current": {}}}}}}
+
+
+@pytest.mark.parametrize(
+    ("entries", "copied"),
+    [
+        ([], False),
+        ([owning("Apply", OWNED)], False),
+        ([owning("Update", OWNED)], True),
+        ([owning("Update", {"f:spec": {"f:template": {}}})], False),
+        ([owning("Update", {})], False),
+        ([owning("Apply", OWNED), owning("Update", OWNED)], True),
+    ],
+)
+def test_a_copied_template_is_known_by_whose_hand_wrote_our_fields(
+    entries: list[dict[str, Any]], copied: bool
+) -> None:
+    raw = world.deployment()
+    assert not is_copied(view(raw))
+    patch = template_patch(view(), delivery())["spec"]["template"]
+    raw["spec"]["template"] = applied(raw["spec"]["template"], patch)
+    raw["metadata"]["managedFields"] = entries
+    assert is_copied(view(raw)) is copied
+    assert deliver(view(raw), delivery()).force is copied
+    assert not is_copied(view(found=False))

@@ -4,11 +4,17 @@ from copy import deepcopy
 
 import pytest
 from tests.unit.core import world
+from tests.unit.core.test_reports import placed, pointer, wish
 from tests.unit.core.toy import Mode, Toy, promoted
+from tests.unit.core.toy import applied as reapplied
+from tests.unit.core.world import KEY, Raw, observed
 
+from belay.api.status import WorkflowStatus
 from belay.api.words import ConditionType, Outcome, Phase, Reason, Trigger
 from belay.api.workflow import Preview
 from belay.core.decision import ApplyTemplate
+from belay.core.delivery import Delivery, template_patch
+from belay.core.rest import drift
 
 
 def undone() -> Toy:
@@ -20,6 +26,13 @@ def undone() -> Toy:
     toy._touched(toy.workloads["triage"], "kubectl-rollout")
     toy.decisions.clear()
     return toy.turn()
+
+
+def broken_pointer(**metadata: object) -> Raw:
+    """The ConfigMap with a text in it that nothing can be read from."""
+    raw = pointer("v2", **metadata)
+    raw["data"]["current.json"] = "nonsense"
+    return raw
 
 
 def applied(toy: Toy) -> int:
@@ -188,6 +201,91 @@ def test_a_refused_wish_does_not_hide_it() -> None:
     assert toy.says(ConditionType.READY) == ("Unknown", Reason.REVISION_NOT_FOUND)
     assert toy.says(ConditionType.DRIFTED) == ("True", Reason.DRIFTED)
     assert toy.says(ConditionType.SERVING) == ("False", Reason.DRIFTED)
+
+
+def test_what_somebody_else_set_right_after_a_failed_wish_leaves_its_story() -> None:
+    toy = promoted("v1")
+    older = deepcopy(toy.workloads["triage"]["spec"]["template"])
+    toy.wish("v2").run()
+    toy.behaves("v3", Mode.WRONG).wish("v3").run()
+    newer = toy.workloads["triage"]["spec"]["template"]
+    story = toy.message()
+    toy.workloads["triage"]["spec"]["template"] = older
+    toy._touched(toy.workloads["triage"], "kubectl-rollout").turn()
+    assert toy.says(ConditionType.SERVING) == ("False", Reason.DRIFTED)
+    toy.workloads["triage"]["spec"]["template"] = newer
+    toy._touched(toy.workloads["triage"], "kubectl-rollout").turn()
+    assert toy.says(ConditionType.DRIFTED)[0] == "absent"
+    assert toy.says(ConditionType.SERVING) == ("True", Reason.SAME_CONTENT)
+    assert (toy.status.phase, toy.message()) == (Outcome.REVERTED, story)
+
+
+def test_what_was_set_right_and_named_anew_is_adopted_and_serves() -> None:
+    toy = undone()
+    toy.revisions["v2.again"] = world.revision("v2.again", "v2")
+    delivered = template_patch(world.view(), Delivery(KEY, world.ref("v2"), "v2", "/etc/belay"))
+    raw = toy.workloads["triage"]
+    raw["spec"]["template"] = reapplied(raw["spec"]["template"], delivered["spec"]["template"])
+    toy._touched(raw, "kubectl-rollout").wish("v2.again").turn()
+    assert toy.status.active_revision == "v2.again"
+    assert toy.says(ConditionType.SERVING) == ("True", Reason.CHECK_PASSED)
+
+
+def test_a_target_that_takes_its_consent_back_with_the_delivery_is_left_alone() -> None:
+    toy = promoted("v1").undo()
+    toy.workloads["triage"]["metadata"]["annotations"].clear()
+    toy.turn().advance(7200).turn()
+    assert toy.carries() is None
+    told = toy.message(ConditionType.DRIFTED)
+    assert told.startswith("Deployment triage does not name this workflow any more, and v1 should")
+
+
+def test_of_several_targets_the_one_that_was_replaced_is_told() -> None:
+    toy = promoted("v1", workloads=("triage", "intake"))
+    older = deepcopy(toy.workloads["triage"]["spec"]["template"])
+    toy.wish("v2").run()
+    toy.workloads["triage"]["spec"]["template"] = older
+    toy._touched(toy.workloads["triage"], "kubectl-rollout").undo("intake").turn()
+    assert "kubectl-rollout changed Deployment triage" in toy.message(ConditionType.DRIFTED)
+    assert toy.carries("intake") is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (None, "somebody deleted the ConfigMap that Deployment triage watches"),
+        (broken_pointer(), "ConfigMap wf-1-current does not hold what was delivered"),
+        (
+            broken_pointer(managedFields=[{"manager": "editor"}]),
+            "ConfigMap wf-1-current does not hold what was delivered (last written by editor)",
+        ),
+    ],
+    ids=["deleted", "edited", "edited by a known hand"],
+)
+def test_a_pointer_that_is_not_as_it_was_delivered_is_told(raw: Raw | None, what: str) -> None:
+    v2 = world.ref("v2")
+    status = WorkflowStatus(phase="Promoted", active=v2, stable=v2)
+    seen = observed(spec=wish(), status=status, workloads=(placed(raw),))
+    assert drift.found(seen) == drift.Drift(drift.How.REMOVED, what)
+
+
+# What is remembered
+
+
+def test_the_first_way_back_needs_no_history() -> None:
+    toy = promoted("v1")
+    toy.status = toy.status.model_copy(update={"history": []})
+    toy.undo().turn()
+    assert toy.status.phase == Phase.DELIVERING
+
+
+def test_without_the_record_of_its_rollout_nothing_is_put_back() -> None:
+    toy = promoted("v1")
+    toy.status = toy.status.model_copy(update={"rollout": None})
+    toy.undo().turn()
+    assert toy.carries() is None
+    assert toy.says(ConditionType.DRIFTED) == ("True", Reason.DRIFTED)
+    assert "Belay leaves it alone" in toy.message(ConditionType.DRIFTED)
 
 
 # Gone, and no drift at all

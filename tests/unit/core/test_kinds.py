@@ -267,6 +267,9 @@ def of(name: str, number: int = 1, *, ready: bool = False, dying: bool = False) 
 def test_a_broken_pod_of_a_former_attempt_goes(live: str | None) -> None:
     found = broken(of("v2"), live=live, stable="v1" if live else None)
     assert found == [DeletePod("triage-1", "uid-of-triage-1")]
+    assert found[0].told == (
+        "deleting pod triage-1: it is not ready, and its workload waits for it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from belay.api.check import Check
 from belay.api.words import Reason, Stage, Verdict
 from belay.api.workflow import OnFailure, OnInconclusive, Preview, WorkflowSpec
 from belay.core.attempt import attempt_digest
-from belay.core.evidence import proof
+from belay.core.evidence import asking, proof
 from belay.core.evidence.probe import Answer, Sample, Tally, judge
 from belay.core.evidence.proof import Fault
 from belay.core.observed import Observed, ServiceView
@@ -96,6 +96,30 @@ def test_what_runs_inside_or_beside_a_pod_needs_no_port() -> None:
     assert asked == [2, 2, 0]
     told = [probe.asked for probe in proof.plan(seen, Stage.GATE, SESSION).probes]
     assert told == ["exec in app: /bin/check"] * 2 + ["Job from CronJob probe"] * 2
+    assert [asking.declares(view(), c) for c in (COMMAND, BY_JOB, elsewhere)] == [True, True, False]
+    assert list(asking.objections(seen, elsewhere)) == [
+        "Deployment triage has no container side: correct exec.container"
+    ]
+    assert list(asking.objections(seen, BY_JOB)) == []
+
+
+@pytest.mark.parametrize(
+    ("of", "asked", "dialled"),
+    [
+        (check(), "GET :8080/run", True),
+        (other(grpc={"port": 9090}), "gRPC :9090 health", True),
+        (other(grpc={"port": 9090, "service": "crm"}), 'gRPC :9090 health "crm"', True),
+        (COMMAND, "exec in app: /bin/check", False),
+    ],
+)
+def test_a_probe_tells_what_it_asks_and_whether_by_our_own_network(
+    of: Check, asked: str, dialled: bool
+) -> None:
+    seen = seen_with(spec=spec(checks=[check()]))
+    probe = proof.plan(seen, Stage.GATE, SESSION).probes[0]
+    port = of.port if isinstance(of.port, int) else None
+    probe = replace(probe, check=of, port=port, container="app")
+    assert (probe.asked, probe.dialled) == (asked, dialled)
 
 
 def test_no_network_is_blamed_for_the_silence_of_a_command() -> None:

@@ -12,6 +12,7 @@ from belay.api.workflow import TargetKind, Workload
 from belay.core.delivery import Delivery, template_patch
 from belay.core.pods import Pod, declared_ports, read_pod
 from belay.core.workloads.deployment import DEPLOYMENT
+from belay.core.workloads.raw import is_paused_by_us
 from belay.core.workloads.reading import (
     choose_container,
     mounted_container,
@@ -334,3 +335,15 @@ def test_a_deployment_that_may_make_no_pods_says_why(
     assert (trouble.reason, trouble.message) == (reason, words)
     raw["status"]["observedGeneration"] = 0
     assert DEPLOYMENT.completion(raw).trouble is None
+
+
+@pytest.mark.parametrize(
+    ("managers", "ours"),
+    [((), False), (("kubectl",), False), (("kubectl", "belay-pause"), True), (("belay",), False)],
+)
+def test_a_label_of_a_pause_is_ours_where_we_wrote_it(
+    managers: tuple[str, ...], ours: bool
+) -> None:
+    raw = {"metadata": {"managedFields": [{"manager": m} for m in managers]}}
+    assert is_paused_by_us(raw) is ours
+    assert not is_paused_by_us({"metadata": {}})

@@ -11,7 +11,16 @@ from tests.unit.core.world import KEY, NOW, observed, seconds, spec
 from belay.api.reports import Reports
 from belay.api.revision import Binding, KeyRef
 from belay.api.status import Rollout, TargetRecord, WorkflowStatus
-from belay.api.words import Outcome, Phase, Reason, RolloutKind, Stage, Trigger, Verdict
+from belay.api.words import (
+    ConditionType,
+    Outcome,
+    Phase,
+    Reason,
+    RolloutKind,
+    Stage,
+    Trigger,
+    Verdict,
+)
 from belay.api.workflow import (
     OnInconclusive,
     Preview,
@@ -26,7 +35,7 @@ from belay.core.decide import decide
 from belay.core.decision import Decision, DeleteConfigMap, EnsureConfigMap, WritePointer
 from belay.core.delivery import Delivery, pointer_map
 from belay.core.evidence import proof, reports
-from belay.core.evidence.probe import Answer, Sample, Tally
+from belay.core.evidence.probe import BASELINE, Answer, Sample, Tally
 from belay.core.gates import Ask, Refuse, gate, preview_workload
 from belay.core.observed import ConfigMapView, Observed
 from belay.core.pods import read_pod
@@ -161,6 +170,11 @@ def test_without_checks_the_reports_are_the_gate() -> None:
             Reason.WRONG_CONTENT, "triage-3 answers 404 instead of 200",
         ),
         (
+            replace(report("triage-3", NONE, got="refused"), fails=1), Phase.REVERTING,
+            Reason.CHECK_FAILED,
+            r"2 of 3 pods report .*; triage-3 reports nothing while others answer \(1 tries of",
+        ),
+        (
             report("triage-3", NONE, got="no answer within 1 s"), None, Reason.INCONCLUSIVE,
             r"2 of 3 pods report .*; triage-3 reports nothing \(1 tries of GET :8080/current",
         ),
@@ -225,6 +239,8 @@ def test_the_content_comes_before_the_pointer_and_both_are_guarded() -> None:
     view = _content("v2")
     (action,) = decide(replace(seen, config_maps={view.name: view}), NOW).actions
     assert isinstance(action, WritePointer)
+    assert action.target == "ConfigMap wf-1-current"
+    assert action.told == "pointing ConfigMap wf-1-current to the content"
     metadata = action.body["metadata"]
     assert (metadata["uid"], metadata["resourceVersion"]) == ("uid-of-pointer", "7")
     assert action.body["data"]["definition.yaml"] == "behaviour: v2\n"
@@ -241,6 +257,52 @@ def test_the_way_back_is_the_pointer_or_its_end() -> None:
     assert decide(replace(seen, status=first), NOW).actions == (
         DeleteConfigMap("wf-1-current", "uid-of-pointer"),
     )
+
+
+def test_the_first_revision_that_failed_leaves_nothing_delivered() -> None:
+    back = rollout(
+        Phase.REVERTING,
+        ending=Outcome.FAILED,
+        reason=Reason.CHECK_FAILED,
+        message="it is wrong",
+    )
+    seen = moving(record=back, workloads=(placed(None),))
+    first = seen.status.model_copy(update={"stable": None, "active": None})
+    status = decide(replace(seen, status=first), NOW).status
+    assert status.phase == Outcome.FAILED
+    ready = world.condition(status, ConditionType.READY)
+    assert "ConfigMap wf-1-current is deleted, so nothing is delivered" in ready.message
+
+
+def test_only_pods_that_report_are_heard_and_a_baseline_needs_no_report() -> None:
+    seen = moving(GOOD[0], report("triage-2", WRONG))
+    assert [p.name for p in reports.missing(seen, seen.session)] == list(NAMES[1:])
+    assert reports.missing(seen, BASELINE) == []
+    assert [p.name for p in reports.missing(seen, "another")] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("written", "edited"),
+    [
+        ([], False),
+        ([("Update", "f:data")], True),
+        ([("Update", "f:metadata")], False),
+        ([("Apply", "f:data")], False),
+        ([("Update", "f:data"), ("Apply", "f:data")], False),
+        ([("Update", "f:data"), ("Apply", "f:metadata")], True),
+    ],
+)
+def test_an_edit_by_hand_is_known_by_who_wrote_the_data(
+    written: list[tuple[str, str]], edited: bool
+) -> None:
+    fields = [{"manager": "x", "operation": how, "fieldsV1": {of: {}}} for how, of in written]
+    view = placed(pointer(managedFields=fields))
+    assert view.pointer is not None
+    assert view.pointer.edited is edited
+
+
+def test_what_watches_no_config_map_is_read_by_its_template_alone() -> None:
+    assert watching(world.view(), None, pointer(), KEY.name) == world.view()
 
 
 @pytest.mark.parametrize(

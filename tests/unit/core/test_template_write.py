@@ -109,3 +109,12 @@ def test_what_is_there_already_is_not_written(delivery: Delivery | None) -> None
     write = deliver(view, delivery) if delivery else withdraw(view, KEY.namespace)
     assert isinstance(write, PatchTemplate)
     assert len(write.operations) == 2
+
+
+def test_a_template_without_metadata_gets_it_and_loses_it_again() -> None:
+    raw = rollout()
+    del raw["spec"]["template"]["metadata"]
+    delivered = after(raw, V1)
+    assert V1.arrived_at(read(delivered))
+    assert after(delivered, None)["spec"]["template"]["metadata"] == {}
+    assert after(raw, None) == raw

@@ -27,7 +27,12 @@ from tests.unit.revisions.graphs import (
 )
 
 from belay.api.revision import Binding, Format, KeyRef
-from belay.core.revisions.canonical import canonical, content_digest, digest
+from belay.core.revisions.canonical import (
+    behaviour_of_node,
+    canonical,
+    content_digest,
+    digest,
+)
 from belay.core.revisions.document import Refused
 from belay.core.revisions.read import detect, parse
 
@@ -196,3 +201,8 @@ def test_what_rfc_8785_cannot_hold_never_reaches_a_digest() -> None:
     for text in ("a: .inf", "a: 9007199254740992", "a: .nan"):
         with pytest.raises(Refused):
             parse(text.encode(), Format.YAML)
+
+
+def test_a_node_that_is_no_mapping_has_no_layout_to_lose() -> None:
+    assert behaviour_of_node("text") == "text"
+    assert behaviour_of_node(None) is None

@@ -70,6 +70,16 @@ def test_early_exports_lack_members(key: str) -> None:
         (("workflow", "environment_variables"), {}, "environment_variables: must be a list"),
         (("workflow", "environment_variables", 0), 1, "environment_variables[0]: a variable is a"),
         (
+            ("workflow", "environment_variables", 0, "name"),
+            7,
+            "environment_variables[0].name: the number 7 stands where text belongs",
+        ),
+        (
+            (*NODE, 1, "data"),
+            {"type": "question-classifier", "title": "Which", "classes": [{"id": "b"}]},
+            'edges[1].sourceHandle: no branch "a" (it has b, fail-branch)',
+        ),
+        (
             ("workflow", "environment_variables", 1, "name"),
             "CRM_KEY",
             'environment_variables[1].name: the variable "CRM_KEY" stands here twice',
@@ -79,6 +89,10 @@ def test_early_exports_lack_members(key: str) -> None:
 def test_each_fault_is_named_with_its_place(path: Path, value: Any, expected: str) -> None:
     found = problems(put(graph_copy(), path, value))
     assert any(expected in problem for problem in found), found
+
+
+def test_an_export_is_a_mapping() -> None:
+    assert problems([]) == ["column 1: a Dify DSL export is a mapping"]
 
 
 def test_a_sticky_note_needs_no_type() -> None:

@@ -148,6 +148,10 @@ def test_merge_keys_follow_yaml_1_1() -> None:
     assert parse(text.encode(), Format.YAML).value == yaml.safe_load(text)
 
 
+def test_a_merge_key_that_stands_as_a_value_is_text() -> None:
+    assert parse(b"a: <<\nb: [<<]", Format.YAML).value == {"a": "<<", "b": ["<<"]}
+
+
 @given(_DOCUMENTS)
 def test_yaml_reads_as_the_safe_loader_reads_it(value: Any) -> None:
     text = yaml.safe_dump(value, allow_unicode=True)

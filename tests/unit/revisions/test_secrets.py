@@ -167,6 +167,26 @@ def test_a_text_that_references_make_too_large_is_refused_for_that() -> None:
         take_out(document, Format.JSON, "keys")
 
 
+def test_a_key_that_stands_inside_of_a_longer_word_too_is_left_to_people() -> None:
+    document = parse(f'a: "{KEY} and x{KEY}"\n'.encode(), Format.YAML)
+    with pytest.raises(Refused, match="cannot be told from the text around it"):
+        take_out(document, Format.YAML, "keys")
+
+
+def test_references_that_make_repeated_text_too_long_are_left_to_people() -> None:
+    """Each stands once in the file, and as often as aliases repeat it in what is read."""
+    keys = " ".join(["ab1-" * 2] * 4_000)
+    variable = "{name: A_RATHER_LONG_NAME, value_type: secret, value: ab1-ab1-}"
+    lines = [
+        f"workflow: {{environment_variables: [{variable}]}}",
+        f"a: &a [{json.dumps(keys)}]",
+        f"b: [{', '.join(['*a'] * 100)}]",
+    ]
+    document = parse("\n".join(lines).encode(), Format.YAML)
+    with pytest.raises(Refused, match="cannot be told from the text around it"):
+        take_out(document, Format.YAML, "keys")
+
+
 def test_a_variable_without_a_name_has_its_secret_taken_out_by_its_place() -> None:
     nameless = {"value_type": "secret", "value": "long-enough"}
     document = environment(nameless, variable("B", "another-one"))

@@ -65,11 +65,11 @@ def objections(seen: Observed, check: Check) -> Iterator[str]:
         names = ", ".join(w.told for w in seen.workloads)
         if check.exec is not None:
             yield f"{names} has no container {check.exec.container}: correct exec.container"
-            return
-        yield (
-            f"port {check.port} is not declared by the container of {names}. "
-            f"Declare it under ports in the pod template, or correct {check.type}.port"
-        )
+        else:
+            yield (
+                f"port {check.port} is not declared by the container of {names}. "
+                f"Declare it under ports in the pod template, or correct {check.type}.port"
+            )
 
 
 def _is_on_host_network(workload: WorkloadView) -> bool:

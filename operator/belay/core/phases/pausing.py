@@ -65,14 +65,13 @@ def _ask(
 def _late(seen: Observed, now: datetime, rollout: Rollout, found: Instances) -> Decision:
     if rollout.ending is not None or seen.spec.instances is None:
         return _on(seen, now, rollout, found)
-    match seen.spec.instances.on_pause_timeout:
-        case OnPauseTimeout.PROCEED:
-            return _on(seen, now, rollout, found)
-        case OnPauseTimeout.WAIT:
-            return _ask(seen, now, rollout, found, None)
-        case OnPauseTimeout.ABORT:
-            why = _why(seen, now, rollout, found)
-            return ending.unproven(seen, now, _counted(seen, rollout, found), why)
+    wanted = seen.spec.instances.on_pause_timeout
+    if wanted is OnPauseTimeout.PROCEED:
+        return _on(seen, now, rollout, found)
+    if wanted is OnPauseTimeout.WAIT:
+        return _ask(seen, now, rollout, found, None)
+    why = _why(seen, now, rollout, found)
+    return ending.unproven(seen, now, _counted(seen, rollout, found), why)
 
 
 def _why(seen: Observed, now: datetime, rollout: Rollout, found: Instances) -> Why:
