@@ -51,6 +51,10 @@ faults: $(READY) ## Meet faults at a sample of all calls; ARGS="--seed 7 --scena
 faults-full: $(READY) ## Every fault at every call, world and all bugs; ARGS="--write" for the docs
 	@$(BIN)/python -m tests.faults.full $(ARGS)
 
+.PHONY: schedules
+schedules: $(READY) ## Random schedules of the model on a real API server; ARGS="--seed 7 --most 100"
+	@$(BIN)/python -m tests.faults.schedules $(ARGS)
+
 .PHONY: coverage
 coverage: $(READY) ## List the branches of core/ that neither unit nor model tests take
 	@$(BIN)/coverage run --source belay.core -m pytest -q -p no:xdist --cluster control-plane \

@@ -11,6 +11,7 @@ from tests.faults.scenarios import FLOW, Place, Scenario
 
 from belay.api.names import ANNOTATION_REVISION, LABEL_PAUSED_BY, LABEL_PREVIEW, LABEL_WORKFLOW
 from belay.api.words import Outcome
+from belay.shell.errors import NotFound
 from belay.shell.resources import (
     CONFIG_MAPS,
     CRON_JOBS,
@@ -100,7 +101,7 @@ async def read(place: Place, scenario: Scenario, *proxies: Proxy) -> Found:
     """Read all of it, by the administrator."""
     api, namespace = place.api, place.namespace
     status = place.workflow.get("status") or {}
-    deployment = await api.get(DEPLOYMENTS, namespace, "app")
+    deployment = await _target(place)
     template = deployment["spec"]["template"]
     pods = await api.list(PODS, namespace, labels=LABEL_PREVIEW)
     maps = await api.list(CONFIG_MAPS, namespace, labels=f"{LABEL_WORKFLOW}={FLOW}")
@@ -139,6 +140,14 @@ async def read(place: Place, scenario: Scenario, *proxies: Proxy) -> Found:
         tuple(call for proxy in proxies for call in proxy.calls),
         sum(proxy.events for proxy in proxies),
     )
+
+
+async def _target(place: Place) -> Object:
+    """An empty one where it was deleted."""
+    try:
+        return await place.api.get(DEPLOYMENTS, place.namespace, "app")
+    except NotFound:
+        return {"metadata": {"generation": 0}, "spec": {"template": {"metadata": {}}}}
 
 
 async def _engine(place: Place) -> tuple[str, ...]:

@@ -189,14 +189,19 @@ def _command(pid: int) -> list[str]:
 
 
 async def make_target_anew(place: Place) -> None:
-    """With all that the garbage collector takes along, as it was before Belay knew it."""
+    """As it was before Belay knew it."""
+    await delete_target(place)
+    await place.api.create(DEPLOYMENTS, place.namespace, deployment())
+
+
+async def delete_target(place: Place) -> None:
+    """With all that the garbage collector takes along."""
     await place.api.delete(DEPLOYMENTS, place.namespace, "app")
     for kind in (REPLICA_SETS, PODS):
         for one in await place.api.list(kind, place.namespace):
             if kind is REPLICA_SETS or _is_controlled(one):
                 await _delete(place, kind, one)
     place.standin.forget(place.namespace)
-    await place.api.create(DEPLOYMENTS, place.namespace, deployment())
 
 
 def _is_controlled(one: Object) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from signal import SIGKILL, SIGTERM
+from typing import Protocol
 
 import aiohttp
 from aiohttp import web
@@ -23,6 +24,14 @@ _KIND = re.compile(r"/namespaces/[^/]+/([a-z]+)(?:/([^/]+))?(?:/([a-z]+))?$")
 
 Heard = Callable[[str, bytes], Awaitable[object]]
 """Is told of each write that was accepted, and what was answered, before that answer goes on."""
+
+
+class Stage(Protocol):
+    """Says what calls and events meet, one after another."""
+
+    async def meets(self, what: str, *, writes: bool) -> Fault | None: ...
+
+    def event(self) -> Fault | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,8 @@ class Proxy:
     namespace: str
     kill: Callable[[int], None]
     heard: Heard | None = None
+    stage: Stage | None = None
+    """What calls and events meet in the place of one fault."""
     agent: str = ""
     """Put behind the name by which the audit log knows this operator."""
     armed: bool = False
@@ -118,6 +129,8 @@ class Proxy:
         if _kind(request) == "leases":
             self.asked_for_lease.set()
         fault = self._due(request)
+        if self.stage is not None and self._counts(request):
+            fault = await self._met(self.stage, request)
         if fault is Fault.LATE:
             headers = self._headers(request)
             self._late = _Late(request.method, self._url(request), headers, body)
@@ -137,9 +150,17 @@ class Proxy:
         headers = {k: v for k in ("Content-Type", "Retry-After") if (v := answer.headers.get(k))}
         return web.Response(status=answer.status, body=content, headers=headers)
 
+    def _counts(self, request: web.BaseRequest) -> bool:
+        return self.armed and f"/namespaces/{self.namespace}/" in request.path
+
+    async def _met(self, stage: Stage, request: web.BaseRequest) -> Fault | None:
+        writes = request.method != "GET" and "dryRun" not in request.query
+        fault = await stage.meets(f"{request.method} {_kind(request)}", writes=writes)
+        return None if fault is Fault.STALE and request.path_qs not in self._last else fault
+
     def _due(self, request: web.BaseRequest) -> Fault | None:
         """Count the call; the fault that it is to meet."""
-        if not self.armed or f"/namespaces/{self.namespace}/" not in request.path:
+        if not self._counts(request):
             return None
         index = len(self.calls)
         self.calls.append(f"{request.method} {_kind(request)}")
@@ -178,7 +199,7 @@ class Proxy:
         if request.method == "GET" or code >= 300 or "dryRun" in request.query:
             return
         what = f"{request.method} {_kind(request)}"
-        if self.armed and f"/namespaces/{self.namespace}/" in request.path:
+        if self._counts(request):
             self.written.append(what)
             if what == STATUS:
                 self.phases.append(json.loads(content)["status"]["phase"])
@@ -234,6 +255,8 @@ class Proxy:
         if not self.armed:
             return None
         index, self.events = self.events, self.events + 1
+        if self.stage is not None:
+            return self.stage.event()
         plan = self.plan
         if plan is None or plan.fault not in OF_WATCHES or plan.index != index:
             return None

@@ -59,11 +59,13 @@ class Walker:
         for number in numbers:
             if len(self._nodes) > KEPT:
                 self._nodes.clear()
-            plan, end = self._one(Random(f"{self._seed}-{number}"))
+            plan, end = self.one(number)
             disturbed = len(end.ledger.disturbed)
             self.seen.update(schedules=1, steps=len(plan), disturbances=disturbed)
 
-    def _one(self, rng: Random) -> tuple[list[str], State]:
+    def one(self, number: int) -> tuple[list[str], State]:
+        """The schedule of this number, and its end. Raises `Found`."""
+        rng = Random(f"{self._seed}-{number}")
         node, plan = self._node(self._scenario.start()), list[str]()
         kinds = FORGETFUL if rng.random() < FORGETS else WILFUL
         try:
@@ -135,8 +137,18 @@ def walked(names: list[str], schedules: int, seed: int, most: int) -> int:
     return len(told)
 
 
+def drawn(name: str, seed: int, number: int, most: int) -> str:
+    """One of the random schedules of a scenario, as `--replay` takes it."""
+    plan, _ = _walker(name, seed, most).one(number)
+    return f"{name}:{','.join(plan)}"
+
+
+def _walker(name: str, seed: int, most: int) -> Walker:
+    return Walker(SCENARIOS[name], f"{seed}-{name}", most, undisturbed(name))
+
+
 def _walk(name: str, seed: int, most: int, numbers: range) -> Counter[str] | str:
-    walker = Walker(SCENARIOS[name], f"{seed}-{name}", most, undisturbed(name))
+    walker = _walker(name, seed, most)
     try:
         walker.walk(numbers)
     except Found as found:

@@ -55,7 +55,10 @@ class Found(AssertionError):
         lines = [f"{n:3}. {line}" for n, line in enumerate(story, 1)]
         again = f"{scenario.name}:{','.join(plan)}"
         text = f"{why}\n" + "\n".join(lines)
-        super().__init__(f'{text}\nagain: python -m tests.model --replay "{again}"')
+        super().__init__(
+            f'{text}\non a real API server: python -m tests.faults.schedules --replay "{again}"'
+            f'\nagain: python -m tests.model --replay "{again}"'
+        )
         self.oracle = why.oracle
         self.story = story
 
