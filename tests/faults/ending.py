@@ -234,12 +234,13 @@ def _told(found: Found, base: Found, *, may_lose: bool) -> Iterator[str]:
 
 def _budget(plan: Plan, found: Found, base: Found) -> Iterator[str]:
     more = found.written.total() - base.written.total()
-    if more > MORE_WRITES + TRIED_AGAIN * (plan.fault in REFUSALS):
+    refused = plan.fault in REFUSALS
+    if more > MORE_WRITES + TRIED_AGAIN * refused:
         told = ", ".join((found.events - base.events).elements())
         written = dict(found.written - base.written)
         yield f"{more} writes more than undisturbed: {written}, events more: {told}"
     for kind, most in (
-        (STATUS, MORE_STATUSES),
+        (STATUS, MORE_STATUSES + refused),
         ("PATCH deployments", MORE_DELIVERIES),
     ):
         extra = found.written[kind] - base.written[kind]
