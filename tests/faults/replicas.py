@@ -15,7 +15,7 @@ from tests.faults.ending import Found
 from tests.faults.operators import Operator
 from tests.faults.plans import Plan
 from tests.faults.proxy import STATUS, Proxy
-from tests.faults.runner import HANGS, PATIENCE, Runner
+from tests.faults.runner import HANGS, PATIENCE, Runner, broke
 from tests.faults.scenarios import SCENARIOS, Place
 from tests.faults.zygote import HOME
 from tests.harness.audit import AuditLog, Entry
@@ -133,7 +133,7 @@ async def hand_over(runner: Runner, shift: Shift) -> Handover:
         async with asyncio.timeout(HANGS):
             return await _play(runner, shift, first, second)
     except Exception as error:  # noqa: BLE001 - what breaks the test is a finding too
-        wrong = f"the run broke: {type(error).__name__}: {error}"
+        wrong = broke(error)
         return Handover(shift, namespace, (wrong,), log=logs(first, second))
     finally:
         await first.close()

@@ -14,7 +14,7 @@ from tests.faults.ending import Found
 from tests.faults.outages import CLOCKS, NAMESPACES, Outage, World
 from tests.faults.plans import Fault, Plan
 from tests.faults.replicas import Replica, logs, replica
-from tests.faults.runner import HANGS, PATIENCE, Runner
+from tests.faults.runner import HANGS, PATIENCE, Runner, broke
 from tests.faults.scenarios import SCENARIOS, Place
 
 from belay.shell.errors import NotFound
@@ -112,7 +112,7 @@ async def _lane(runner: Runner, world: World, outage: Outage, gate: _Gate, place
             found, wrong = await _play(runner, outage, gate, place, pair)
         end = found.ending.phase if found is not None else "gone"
     except Exception as error:  # noqa: BLE001 - what breaks the test is a finding too
-        wrong = [f"the run broke: {type(error).__name__}: {error}"]
+        wrong = [broke(error)]
     finally:
         came = gate.arrived.is_set()
         gate.arrived.set()

@@ -98,7 +98,7 @@ class Runner:
             async with asyncio.timeout(HANGS):
                 found, wrong = await self._play(plan, scenario, place, proxy, operator)
         except Exception as error:  # noqa: BLE001 - a plan that breaks the test is a finding too
-            found, wrong = None, [f"the run broke: {type(error).__name__}: {error}"]
+            found, wrong = None, [broke(error)]
         finally:
             await operator.close()
             await proxy.close()
@@ -149,6 +149,13 @@ class Runner:
         """The operator's, for a proxy."""
         where = {"server": f"http://127.0.0.1:{port}"}
         return json.dumps(kubeconfig(where, {"token": self.token}))
+
+
+def broke(error: BaseException) -> str:
+    """What broke a test, and not what is tested; of a group, each."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(map(broke, error.exceptions))
+    return f"the run broke: {type(error).__name__}: {error}"
 
 
 def _over(place: Place) -> Callable[[Object], bool]:

@@ -25,7 +25,7 @@ from tests.faults.operators import Operator
 from tests.faults.patience import Patience
 from tests.faults.plans import Plan
 from tests.faults.proxy import Proxy
-from tests.faults.runner import HANGS, PATIENCE, QUIET, RESYNC, Runner, runner
+from tests.faults.runner import HANGS, PATIENCE, QUIET, RESYNC, Runner, broke, runner
 from tests.faults.scenarios import FLOW, THEIRS, Place, Scenario
 from tests.faults.stage import Stage
 from tests.harness import workbench_manifests as manifests
@@ -142,7 +142,7 @@ async def play(runner: Runner, schedule: Schedule) -> Played:
             found = await _play(schedule, place, operator, proxy, stage)
             wrong = [w async for w in _judge(schedule, place, stage, found)]
     except Exception as error:  # noqa: BLE001 - what breaks the test is a finding too
-        wrong = [f"the run broke: {type(error).__name__}: {error}"]
+        wrong = [broke(error)]
     finally:
         await operator.close()
         await proxy.close()
