@@ -1,7 +1,7 @@
 """Running instances of a workflow: which to pause while a revision changes under them."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
@@ -10,7 +10,8 @@ from belay.api.peer import Port
 from belay.api.revision import KeyRef
 
 LabelValue = Annotated[str, Field(max_length=63)]
-LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
+_LONGEST_KEY: Final = 317
+LabelKey = Annotated[str, Field(min_length=1, max_length=_LONGEST_KEY)]
 RunName = Annotated[str, Field(max_length=64)]
 KindName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Z][A-Za-z0-9]*$")]
 
@@ -116,7 +117,12 @@ class LabelSelector(ApiModel):
                 "(has(self.matchLabels) && size(self.matchLabels) > 0) || "
                 "(has(self.matchExpressions) && size(self.matchExpressions) > 0)",
                 "name a label: an empty selector would mean all objects of the namespace",
-            )
+            ),
+            cel(
+                "!has(self.matchLabels) || "
+                f"self.matchLabels.all(key, size(key) > 0 && size(key) <= {_LONGEST_KEY})",
+                f"the key of a label has 1 to {_LONGEST_KEY} characters",
+            ),
         )
     )
 

@@ -30,6 +30,10 @@ def with_engine(update: str = "Rolling", **engine: Any) -> dict[str, Any]:
     return workflow(target={"workloads": [workload]}, instances={"engine": how})
 
 
+def with_instances(**selector: Any) -> dict[str, Any]:
+    return workflow(instances={"resources": [{"kind": "Job", "selector": selector}]})
+
+
 @pytest.mark.parametrize(
     ("obj", "remedy"),
     [
@@ -47,6 +51,18 @@ def with_engine(update: str = "Rolling", **engine: Any) -> dict[str, Any]:
         ),
         pytest.param(
             workflow(target={"workloads": []}), "should have at least 1 item", id="no workload"
+        ),
+        pytest.param(
+            with_instances(matchLabels={"": "x", "app": "x"}), "the key of a label has 1 to 317",
+            id="a label without a key",
+        ),
+        pytest.param(
+            with_instances(matchLabels={"k" * 318: "x"}), "the key of a label has 1 to 317",
+            id="a label with a long key",
+        ),
+        pytest.param(
+            with_instances(matchLabels={}), "an empty selector would mean all objects",
+            id="a selector without labels",
         ),
         pytest.param(
             workflow(
