@@ -9,6 +9,7 @@ import pytest
 from tests.scenario.api import Call
 from tests.scenario.machine import Weather
 from tests.scenario.ownership import Entry
+from tests.scenario.plots.engine import ROLLING
 from tests.scenario.records import Write
 from tests.scenario.scene import NAMESPACE, Scene
 from tests.scenario.stage import STORIES, Run, Story, play
@@ -144,6 +145,37 @@ def test_a_preview_pod_goes_even_if_its_deletion_meets_a_conflict() -> None:
     told = Story("overtaken", "Overtaken", "In its preview.", plot)
     assert play(told, Weather(meddles=refuse_once)).ending.phase == "Promoted"
     assert met
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_runs_of_a_deleted_workflow_go_on_though_their_record_meets_conflicts(times: int) -> None:
+    """Somebody does the same beside it, or the late call of a process that died has come first."""
+    met: list[Call] = []
+
+    def refuse(_: Server, call: Call) -> None:
+        swept = call.verb == "patch" and "-runs-" in str(call.name) and gone
+        if swept and len(met) < times:
+            met.append(call)
+            raise Conflict(409, "Conflict", "the object has been modified; try again")
+
+    gone: list[bool] = []
+
+    async def plot(scene: Scene) -> None:
+        await scene.stable_on("v1", **ROLLING)
+        scene.begins_runs("run-1", "run-2")
+        scene.publish("v2")
+        scene.wants("v2")
+        await scene.phase("Verifying")
+        scene.deletes_workflow()
+        gone.append(True)
+        await scene.sweeps()
+        assert scene.runs_of_engine() == {"run-1": "running", "run-2": "running"}
+        assert sorted(scene.machine.world.resumed) == ["run-1", "run-2"]
+        scene.workflow("v2", **ROLLING)
+        await scene.rest()
+
+    play(Story("orphaned", "Orphaned", "With its runs kept.", plot), Weather(meddles=refuse))
+    assert len(met) == times
 
 
 def test_a_busy_annotator_of_a_refused_wish_makes_few_dry_runs() -> None:

@@ -11,7 +11,7 @@ from belay.core.workloads.raw import is_paused_by_us
 from belay.shell.cluster import Cluster, Object
 from belay.shell.engine.engines import Engines
 from belay.shell.engine.orphans import let_go
-from belay.shell.errors import Forbidden, NotFound
+from belay.shell.errors import ApiError, Forbidden, NotFound
 from belay.shell.instances import resource_of, write_all
 from belay.shell.resources import WORKFLOWS, WORKLOADS, Resource
 
@@ -138,8 +138,12 @@ async def release(cluster: Cluster, engines: Engines, found: Iterable[Marked]) -
             {"apiVersion": t.resource.api_version, "kind": t.resource.kind, "metadata": t.metadata}
             for t in targets
         ]
-        went = await let_go(cluster, engines, namespace, raws)
         names = ", ".join(t.told for t in targets)
+        try:
+            went = await let_go(cluster, engines, namespace, raws)
+        except ApiError as error:
+            refused.append(f"{names} stays paused: {error}")
+            continue
         if went.problem:
             refused.append(f"{names} stays paused: {went.problem}")
         else:

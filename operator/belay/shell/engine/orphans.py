@@ -17,6 +17,7 @@ from belay.shell.cluster import Cluster, Object
 from belay.shell.engine.act import act
 from belay.shell.engine.engines import Engines
 from belay.shell.engine.observe import heard, kept
+from belay.shell.errors import Conflict
 from belay.shell.observe import target
 from belay.shell.turn import Turn
 
@@ -59,8 +60,12 @@ async def let_go(
         step = letting_go(seen, runs, tuple(view for view, _ in marked))
         if step is None:
             return LetGo(told, "; ".join(unpaused(seen)) or problem or "no pod takes its runs")
-        refusal = await act(Turn(cluster, runs.key), step, engines)
-        problem = refusal.message if refusal is not None else ""
+        try:
+            refusal = await act(Turn(cluster, runs.key), step, engines)
+        except Conflict as error:
+            problem = error.message
+        else:
+            problem = refusal.message if refusal is not None else ""
     return LetGo(told, problem or "it takes longer than expected")
 
 
