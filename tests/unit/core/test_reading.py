@@ -12,6 +12,7 @@ from belay.api.workflow import TargetKind, Workload
 from belay.core.delivery import Delivery, template_patch
 from belay.core.pods import Pod, declared_ports, read_pod
 from belay.core.workloads.deployment import DEPLOYMENT
+from belay.core.workloads.history import replica_sets
 from belay.core.workloads.raw import is_paused_by_us
 from belay.core.workloads.reading import (
     choose_container,
@@ -347,3 +348,10 @@ def test_a_label_of_a_pause_is_ours_where_we_wrote_it(
     raw = {"metadata": {"managedFields": [{"manager": m} for m in managers]}}
     assert is_paused_by_us(raw) is ours
     assert not is_paused_by_us({"metadata": {}})
+
+
+@pytest.mark.parametrize(
+    ("annotations", "number"), [({"n": "3"}, 3), ({"n": ""}, 0), ({}, 0), (None, 0)]
+)
+def test_an_annotation_numbers_replica_sets(annotations: Any, number: int) -> None:
+    assert replica_sets("n").number({"metadata": {"annotations": annotations}}) == number

@@ -40,7 +40,7 @@ from belay.core.gates import Ask, Refuse, gate, preview_workload
 from belay.core.observed import ConfigMapView, Observed
 from belay.core.pods import read_pod
 from belay.core.workloads import WorkloadView
-from belay.core.workloads.pointer import watching
+from belay.core.workloads.pointer import pointed_file, watching
 
 NAMES = ("triage-1", "triage-2", "triage-3")
 REPORTS = Reports(port=8080, path="/current")
@@ -417,3 +417,22 @@ def test_checks_at_rest_are_asked_of_pods_that_report_what_is_active() -> None:
     decision = decide(seen, NOW)
     assert asked(decision) == EACH
     assert {p.check.period for p in decision.probes.probes} == {"10s"}
+    assert decision.probes.session == f"steady/{v2.content_digest}"
+    unknown = decide(replace(seen, status=status.model_copy(update={"rollout": None})), NOW)
+    assert asked(unknown) == EACH
+    assert {p.check.period for p in unknown.probes.probes} == {"10s"}
+
+
+def test_going_back_from_the_first_revision_is_told_as_what_it_is() -> None:
+    back = rollout(Phase.REVERTING, reason=Reason.CHECK_FAILED, message="it is wrong")
+    seen = moving(record=back, workloads=(placed(pointer()),))
+    first = seen.status.model_copy(update={"stable": None, "active": None})
+    status = decide(replace(seen, status=first), NOW).status
+    ready = world.condition(status, ConditionType.READY)
+    assert ready.message == "v2: it is wrong. Going back to what was there before"
+
+
+def test_the_definition_beside_the_pointer_is_a_file_of_the_config_map() -> None:
+    assert pointed_file("wf-1", "definition.yaml") == (
+        "configMap", "wf-1-current", "definition.yaml", "definition.yaml"
+    )  # fmt: skip

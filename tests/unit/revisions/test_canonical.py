@@ -28,6 +28,7 @@ from tests.unit.revisions.graphs import (
 
 from belay.api.revision import Binding, Format, KeyRef
 from belay.core.revisions.canonical import (
+    behaviour_of_edge,
     behaviour_of_node,
     canonical,
     content_digest,
@@ -206,3 +207,10 @@ def test_what_rfc_8785_cannot_hold_never_reaches_a_digest() -> None:
 def test_a_node_that_is_no_mapping_has_no_layout_to_lose() -> None:
     assert behaviour_of_node("text") == "text"
     assert behaviour_of_node(None) is None
+    assert behaviour_of_edge("text") == "text"
+
+
+@pytest.mark.parametrize(("kind", "counts"), [("iteration", False), ("loop", False), ("llm", True)])
+def test_the_size_of_a_container_is_layout(kind: str, counts: bool) -> None:
+    narrow, wide = ({"data": {"type": kind, "width": size}} for size in (3, 4))
+    assert (behaviour_of_node(narrow) != behaviour_of_node(wide)) is counts

@@ -217,3 +217,7 @@ def test_a_real_export_reads_as_the_safe_loader_reads_it(export: Path) -> None:
     form, document = detect(export.read_bytes())
     assert form is Format.DIFY
     assert document.value == yaml.safe_load(export.read_text())
+
+
+def test_a_refusal_of_no_place_tells_the_problem_alone() -> None:
+    assert str(Refused("too much")) == "too much"

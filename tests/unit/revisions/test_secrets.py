@@ -187,6 +187,14 @@ def test_references_that_make_repeated_text_too_long_are_left_to_people() -> Non
         take_out(document, Format.YAML, "keys")
 
 
+def test_a_secret_beside_the_value_of_a_variable_is_not_the_variable() -> None:
+    host = {**variable("HOST", "crm:80", "string"), "description": f"use {KEY}"}
+    taken = take_out(read(environment(host)), Format.JSON, "keys")
+    (binding,) = taken.bindings
+    assert binding.name != "HOST"
+    assert '"crm:80"' in taken.document.text
+
+
 def test_a_variable_without_a_name_has_its_secret_taken_out_by_its_place() -> None:
     nameless = {"value_type": "secret", "value": "long-enough"}
     document = environment(nameless, variable("B", "another-one"))
