@@ -229,4 +229,5 @@ async def delete_namespace(place: Place, random: Random, begin: Begin) -> None:
 
 async def _delete(place: Place, kind: Resource, one: Object) -> None:
     with contextlib.suppress(NotFound, Conflict):
-        await place.api.delete(kind, place.namespace, one["metadata"]["name"], grace=0)
+        name = one["metadata"]["name"]
+        await place.api.delete(kind, place.namespace, name, grace=0, propagation="Background")
