@@ -207,8 +207,12 @@ class Scene:
         self.server.create(resource, NAMESPACE, body, _USER)
 
     def begins_runs(self, *names: str) -> None:
-        """Callers begin runs in the engines of the pods, one after the other."""
-        pods = [p["metadata"] for p in self.server.list(PODS, NAMESPACE)]
+        """Callers begin runs in the engines of the pods, one after the other.
+
+        A Service sends nobody to a pod that is being deleted.
+        """
+        there = (p["metadata"] for p in self.server.list(PODS, NAMESPACE))
+        pods = [pod for pod in there if "deletionTimestamp" not in pod]
         processes = self.machine.world.processes
         digest = self.seen()["status"]["active"]["contentDigest"]
         for number, name in enumerate(names):
