@@ -21,10 +21,11 @@ from tests.unit.core.toy import Mode, promoted
 from tests.unit.core.world import NOW, check, observed, seconds, spec
 from tests.unit.core.world import pod as raw_pod
 
+from belay.api.check import Check
 from belay.api.instances import InstanceCounts
 from belay.api.instances import Instances as Wanted
 from belay.api.status import WorkflowStatus
-from belay.api.words import Outcome, Phase, Reason
+from belay.api.words import Outcome, Phase, Reason, Stage
 from belay.api.workflow import Preview
 from belay.core import milestones, reading
 from belay.core.delivery import owned_by_workflow
@@ -33,6 +34,7 @@ from belay.core.engine.view import Ask, BackupView, Fate, Kept
 from belay.core.evidence.asking import container_of
 from belay.core.instances import account, record, telling
 from belay.core.instances.view import Instances, read_instance
+from belay.core.phases import observing
 from belay.core.phases.pausing import pausing
 from belay.core.phases.resuming import resuming
 from belay.core.pods import read_pod
@@ -245,3 +247,23 @@ def test_a_command_runs_in_the_container_that_it_names() -> None:
     aside = other(exec={"command": ["x"], "container": "side"})
     asked = [container_of(c, there) for c in (aside, COMMAND, BY_JOB, check())]
     assert asked == ["side", "app", "app", "app"]
+
+
+@pytest.mark.parametrize(
+    ("checks", "reason"),
+    [
+        ([], Reason.CONTAINER_RESTARTED),
+        ([check(at=[Stage.GATE])], Reason.CONTAINER_RESTARTED),
+        ([check(at=[Stage.OBSERVATION])], None),
+    ],
+    ids=["no checks", "none in the window", "one in the window"],
+)
+def test_a_restart_in_the_window_counts_where_no_check_watches_it(
+    checks: list[Check], reason: Reason | None
+) -> None:
+    restarted = read_pod(raw_pod("a", restarts=1), "app")
+    seen = observed(
+        spec=spec("v2", checks=checks), workloads=(replace(world.view(), pods=(restarted,)),)
+    )
+    why = observing._restarted(seen, rollout(phase=Phase.OBSERVING))
+    assert (why.reason if why is not None else None) is reason
