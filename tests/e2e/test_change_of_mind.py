@@ -4,6 +4,7 @@ Where a case has phases, a run takes some of them by its seed, and all with --fu
 """
 
 import itertools
+from collections import Counter
 from datetime import UTC, datetime
 
 from tests.e2e.conftest import Begin
@@ -65,7 +66,8 @@ async def test_an_abort_goes_back_and_is_not_tried_again_until_a_retry(
     mark = bench.mark()
     await flow.apply()
     await flow.looked_at()
-    assert not bench.writes(mark)
+    # What nothing needs any more may go a moment after the end.
+    assert not bench.writes(mark) - Counter(["delete configmaps"])
     if phase == "Observing":
         await flow.annotate("retry", "once more")
         await flow.at("Observing")

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, Final
 
 import aiohttp
+from tests.faults.patience import Patience
 from tests.faults.scenarios import Place, deployment
 from tests.harness import processes
 from tests.harness.cluster import Cluster
@@ -138,13 +139,14 @@ class World:
             await self._answers()
 
     async def _answers(self) -> None:
-        async with asyncio.timeout(60):
-            while True:
-                with contextlib.suppress(ApiError):
-                    for kind in _OF_NAMESPACE:
-                        await self.api.list(kind)
-                    return
-                await asyncio.sleep(0.1)
+        patience = Patience(60)
+        while not patience.is_over:
+            with contextlib.suppress(ApiError):
+                for kind in _OF_NAMESPACE:
+                    await self.api.list(kind)
+                return
+            await asyncio.sleep(0.1)
+        raise TimeoutError("the API server does not answer any more")
 
     async def _stand_still(self, begin: Begin) -> None:
         pids = [self._pid(name) for name in ("kube-apiserver", "etcd")]
