@@ -97,8 +97,8 @@ async def late_changes(place: Place, proxy: Proxy) -> AsyncIterator[str]:
             yield f"a late write changed {name}: {said}"
 
 
-async def read(place: Place, scenario: Scenario, *proxies: Proxy) -> Found:
-    """Read all of it, by the administrator."""
+async def read(place: Place, *proxies: Proxy, engine: bool = False) -> Found:
+    """Read all of it, by the administrator; with `engine`, runs and Jobs, too."""
     api, namespace = place.api, place.namespace
     status = place.workflow.get("status") or {}
     deployment = await _target(place)
@@ -108,7 +108,7 @@ async def read(place: Place, scenario: Scenario, *proxies: Proxy) -> Found:
     revisions = await api.list(REVISIONS, namespace)
     told = await api.list(EVENTS, namespace)
     schedules = await api.list(CRON_JOBS, namespace)
-    if scenario.engine:
+    if engine:
         schedules += await api.list(JOBS, namespace)
     conditions = status.get("conditions") or []
     ending = Ending(
@@ -124,7 +124,7 @@ async def read(place: Place, scenario: Scenario, *proxies: Proxy) -> Found:
         previews=tuple(p["metadata"]["name"] for p in pods),
         contents=tuple(sorted(m["metadata"]["name"] for m in maps)),
         suspended=tuple(o["metadata"]["name"] for o in schedules if _is_held(o)),
-        engine=await _engine(place) if scenario.engine else (),
+        engine=await _engine(place) if engine else (),
     )
     return Found(
         ending,

@@ -11,13 +11,10 @@ from belay.api.names import (
     ANNOTATION_ABORT,
     ANNOTATION_RETRY,
     LABEL_PAUSED_BY,
-    LABEL_PREVIEW,
     LABEL_WORKFLOW,
 )
 from belay.shell.errors import NotFound
-from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, WORKFLOWS, Resource
-
-_MERGE: Final = "application/merge-patch+json"
+from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS, WORKFLOWS
 
 
 async def act(place: Place, what: str) -> None:
@@ -26,42 +23,26 @@ async def act(place: Place, what: str) -> None:
         await _ACTS[what](place)
 
 
-async def patch(
-    place: Place, kind: Resource, name: str, body: dict[str, Any], sub: str | None = None
-) -> dict[str, Any]:
-    """A merge patch, as `kubectl patch` sends one."""
-    path = kind.path(place.namespace, name, sub)
-    patched = await place.api._json("patch", kind, path, body=body, content_type=_MERGE)
-    if kind is WORKFLOWS:
-        place.generation = patched["metadata"]["generation"]
-    return dict(patched)
-
-
 def _spec(**fields: Any) -> Callable[[Place], Awaitable[object]]:
-    return lambda place: patch(place, WORKFLOWS, FLOW, {"spec": fields})
+    return lambda place: place.patch(WORKFLOWS, FLOW, {"spec": fields})
 
 
 def _annotation(name: str) -> Callable[[Place], Awaitable[object]]:
     body = {"metadata": {"annotations": {name: "now"}}}
-    return lambda place: patch(place, WORKFLOWS, FLOW, body)
+    return lambda place: place.patch(WORKFLOWS, FLOW, body)
 
 
 async def _another_image(place: Place) -> None:
     shape = (await place.api.get(DEPLOYMENTS, place.namespace, "app"))["spec"]["template"]
     shape["spec"]["containers"][0]["image"] = "app:2"
-    await patch(place, DEPLOYMENTS, "app", {"spec": {"template": shape}})
+    await place.patch(DEPLOYMENTS, "app", {"spec": {"template": shape}})
 
 
 async def _taken_out(place: Place) -> None:
     template = deployment()["spec"]["template"]
     template["metadata"]["annotations"] = None
     template["spec"]["volumes"] = None
-    await patch(place, DEPLOYMENTS, "app", {"spec": {"template": template}})
-
-
-async def _delete_previews(place: Place) -> None:
-    for pod in await place.api.list(PODS, place.namespace, labels=LABEL_PREVIEW):
-        await place.api.delete(PODS, place.namespace, pod["metadata"]["name"], grace=0)
+    await place.patch(DEPLOYMENTS, "app", {"spec": {"template": template}})
 
 
 async def _delete_contents(place: Place) -> None:
@@ -73,7 +54,7 @@ async def _delete_contents(place: Place) -> None:
 
 async def _resume(place: Place) -> None:
     for job in await place.api.list(JOBS, place.namespace, labels=LABEL_PAUSED_BY):
-        await patch(place, JOBS, job["metadata"]["name"], {"spec": {"suspend": False}})
+        await place.patch(JOBS, job["metadata"]["name"], {"spec": {"suspend": False}})
 
 
 _ACTS: Final[dict[str, Callable[[Place], Awaitable[object]]]] = {
@@ -88,8 +69,8 @@ _ACTS: Final[dict[str, Callable[[Place], Awaitable[object]]]] = {
     "taken out": _taken_out,
     "target replaced": make_target_anew,
     "target deleted": delete_target,
-    "preview deleted": _delete_previews,
+    "preview deleted": Place.collect_garbage,
     "content deleted": _delete_contents,
     "resumed by others": _resume,
-    "status lost": lambda place: patch(place, WORKFLOWS, FLOW, {"status": None}, "status"),
+    "status lost": lambda place: place.patch(WORKFLOWS, FLOW, {"status": None}, "status"),
 }

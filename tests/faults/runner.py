@@ -134,7 +134,7 @@ class Runner:
             await place.collect_garbage() if not scenario.phase else None
             written = [len(proxy.written) for proxy in proxies]
             await asyncio.sleep(QUIET)
-            found = await ending.read(place, scenario, *proxies)
+            found = await ending.read(place, *proxies, engine=bool(scenario.engine))
             late = tuple(w for p, n in zip(proxies, written, strict=True) for w in p.written[n:])
             good = base is None or ending.is_right(plan, found, base)
             if patience.is_over or (ended and not late and good):

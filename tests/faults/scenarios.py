@@ -38,6 +38,7 @@ CHECK: Object = {
 STOPPED = ("Held", "Failed", "Refused", "Reverted", "RevertFailed")
 """Where a rollout may end that meets the server's final word."""
 FLOW = "wf"
+_MERGE = "application/merge-patch+json"
 DAMAGED = "v9"
 THEIRS = "theirs"
 _RUNS = {"run-of": FLOW}
@@ -128,13 +129,14 @@ class Place:
     ) -> None:
         """A person's patch, which wins against nobody and fails for nobody."""
         spec = {"activeRevision": wish, "instances": instances, "verification": verification}
-        body = {"spec": spec}
-        path = WORKFLOWS.path(self.namespace, FLOW)
-        kind = "application/merge-patch+json"
-        patched = await _tried(
-            lambda: self.api._json("patch", WORKFLOWS, path, body=body, content_type=kind)
-        )
-        self.generation = patched["metadata"]["generation"]
+        await _tried(lambda: self.patch(WORKFLOWS, FLOW, {"spec": spec}))
+
+    async def patch(self, kind: Resource, name: str, body: Object, sub: str | None = None) -> None:
+        """A merge patch, as `kubectl patch` sends one."""
+        path = kind.path(self.namespace, name, sub)
+        patched = await self.api._json("patch", kind, path, body=body, content_type=_MERGE)
+        if kind is WORKFLOWS:
+            self.generation = patched["metadata"]["generation"]
 
     async def begins_runs(self) -> None:
         """Callers begin them in the engine of the target's pod; and a Job runs beside it."""

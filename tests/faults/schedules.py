@@ -26,7 +26,7 @@ from tests.faults.patience import Patience
 from tests.faults.plans import Plan
 from tests.faults.proxy import Proxy
 from tests.faults.runner import HANGS, PATIENCE, QUIET, RESYNC, Runner, broke, runner
-from tests.faults.scenarios import FLOW, THEIRS, Place, Scenario
+from tests.faults.scenarios import FLOW, THEIRS, Place
 from tests.faults.stage import Stage
 from tests.harness import workbench_manifests as manifests
 from tests.harness.cluster import Kind, running
@@ -205,7 +205,7 @@ async def _begin(schedule: Schedule, place: Place, spec: Object, *, new: bool) -
         return
     verification = {"preview": spec["preview"], "window": spec["window"]}
     body = {"spec": {"activeRevision": wish, "verification": verification}}
-    await people.patch(place, WORKFLOWS, FLOW, body)
+    await place.patch(WORKFLOWS, FLOW, body)
 
 
 async def _until_rest(place: Place, proxy: Proxy, stage: Stage) -> Found:
@@ -224,14 +224,11 @@ async def _until_rest(place: Place, proxy: Proxy, stage: Stage) -> Found:
         if not patience.is_over and await stage.at_rest():
             lasts = Patience(LASTS)
             continue
-        found = replace(await ending.read(place, _SCENARIO, proxy), writes_at_rest=late)
+        found = replace(await ending.read(place, proxy), writes_at_rest=late)
         wish = place.workflow["spec"]["activeRevision"]
         good = not any(judged(found, frozenset(m.what for m in stage.came), wish))
         if good or lasts.is_over:
             return found
-
-
-_SCENARIO: Final = Scenario("", lambda place: asyncio.sleep(0), "", None)
 
 
 def _is_over(place: Place) -> Any:

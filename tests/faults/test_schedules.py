@@ -13,10 +13,10 @@ from tests.faults import schedules
 from tests.faults.ending import Ending, Found
 from tests.faults.moments import Moment, read
 from tests.faults.plans import Fault
+from tests.faults.proxy import STATUS
 from tests.faults.stage import Stage
 from tests.harness.setup import ROOT
 
-STATUS = "PATCH workflows/status"
 MOST, AT_LEAST = 13, 10
 UNDISTURBED = "good:0,0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0"
 HANGS = 600

@@ -22,6 +22,7 @@ from tests.unit.core.world import NOW, check, observed, seconds, spec
 from tests.unit.core.world import pod as raw_pod
 
 from belay.api.check import Check
+from belay.api.instance_kinds import SHIPPED
 from belay.api.instances import InstanceCounts
 from belay.api.instances import Instances as Wanted
 from belay.api.status import WorkflowStatus
@@ -121,21 +122,14 @@ def test_what_is_made_for_a_workflow_goes_with_it() -> None:
 
 
 def found(*names: str, suspended: bool = False) -> Instances:
-    kind = next(k for k in account_kinds() if k.kind == "Job")
     views = [
         replace(
-            read_instance(kind, world.instance("Job", n, suspended=suspended), None, ()),
+            read_instance(SHIPPED[0], world.instance("Job", n, suspended=suspended), None, ()),
             holder=world.UID,
         )
         for n in names
     ]
     return Instances(world.UID, "2-1", tuple(views))
-
-
-def account_kinds() -> tuple[object, ...]:
-    from belay.api.instance_kinds import SHIPPED
-
-    return SHIPPED
 
 
 def test_a_pause_counts_all_that_it_found() -> None:
