@@ -4,6 +4,7 @@ The search takes all orders of few disturbances, these take some orders of many.
 they have explored: states with the same key have the same steps.
 """
 
+import gc
 from collections import Counter
 from collections.abc import Hashable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,10 +28,14 @@ FORGETS = 0.1
 WILFUL = sorted(DISTURBANCES.keys() - {"status lost"})
 FORGETFUL = sorted(k for k in DISTURBANCES if not k.startswith("wish "))
 MOST_STEPS = 2_000
-PIECE = 500
+PIECE = 1_000
 """Schedules of one scenario that one process walks in a row, with one memory of states."""
 KEPT = 100_000
 """States whose steps are remembered at a time."""
+NEW = 100_000
+"""Objects between two looks for garbage: most of what a walk makes is kept until its end."""
+TELLS = 60
+"""Seconds between two lines of progress: what a run that is cut short has walked."""
 
 
 @dataclass(slots=True)
@@ -119,8 +124,9 @@ def walked(names: list[str], schedules: int, seed: int, most: int) -> int:
     """Random schedules, as many of each scenario, on all cores; how many pieces broke an oracle."""
     each, began = schedules // len(names), monotonic()
     print(f"{each} schedules of {len(names)} scenarios, seed {seed}", flush=True)
-    told, total = list[str](), Counter[str]()
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    told, total, last = list[str](), Counter[str](), began
+    calm = {"initializer": gc.set_threshold, "initargs": (NEW,)}
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), **calm) as pool:
         jobs = [
             pool.submit(_walk, n, seed, most, range(i, min(i + PIECE, each)))
             for i in range(0, each, PIECE)
@@ -133,8 +139,15 @@ def walked(names: list[str], schedules: int, seed: int, most: int) -> int:
                 print(found, flush=True)
             else:
                 total += found
-    print(f"{dict(total)}, {len(told)} violations, {monotonic() - began:.0f} s", flush=True)
+            if monotonic() - last > TELLS:
+                last = monotonic()
+                _tell(total, told, began)
+    _tell(total, told, began)
     return len(told)
+
+
+def _tell(total: Counter[str], told: list[str], began: float) -> None:
+    print(f"{dict(total)}, {len(told)} violations, {monotonic() - began:.0f} s", flush=True)
 
 
 def drawn(name: str, seed: int, number: int, most: int) -> str:
