@@ -4,7 +4,6 @@ Where a case has phases, a run takes some of them by its seed, and all with --fu
 """
 
 import itertools
-from collections import Counter
 from datetime import UTC, datetime
 
 from tests.e2e.conftest import Begin
@@ -63,11 +62,12 @@ async def test_an_abort_goes_back_and_is_not_tried_again_until_a_retry(
     await bench.until_runs("v1")
     await bench.told("Aborted")
     await bench.no_preview()
+    # The first look at rest may still take away what the preview had mounted.
+    await flow.looked_at()
     mark = bench.mark()
     await flow.apply()
     await flow.looked_at()
-    # What nothing needs any more may go a moment after the end.
-    assert not bench.writes(mark) - Counter(["delete configmaps"])
+    assert not bench.writes(mark)
     if phase == "Observing":
         await flow.annotate("retry", "once more")
         await flow.at("Observing")

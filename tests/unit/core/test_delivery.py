@@ -17,6 +17,7 @@ from belay.core.delivery import (
     Delivery,
     config_map,
     is_copied,
+    owned_by_workflow,
     preview_pod,
     template_patch,
     withdrawal,
@@ -291,3 +292,14 @@ def test_a_copied_template_is_known_by_whose_hand_wrote_our_fields(
     assert is_copied(view(raw)) is copied
     assert deliver(view(raw), delivery()).force is copied
     assert not is_copied(view(found=False))
+
+
+def test_what_is_made_for_a_workflow_goes_with_it() -> None:
+    assert owned_by_workflow("wf-1", "uid") == {
+        "apiVersion": "belay.dev/v1alpha1",
+        "kind": "Workflow",
+        "name": "wf-1",
+        "uid": "uid",
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }

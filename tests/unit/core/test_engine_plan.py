@@ -9,7 +9,7 @@ from belay.api.instances import Engine, InstanceCounts, Policy
 from belay.api.status import Rollout
 from belay.core.engine.account import paused, settled
 from belay.core.engine.names import label_of, named_by, next_runs, rollout_of
-from belay.core.engine.plan import Then, is_noted, noted, settle
+from belay.core.engine.plan import GO_ON, Then, is_noted, kept_runs, noted, settle
 from belay.core.engine.steps import waits
 from belay.core.engine.view import (
     BackupView,
@@ -272,3 +272,24 @@ def test_a_claim_of_the_pause_before_is_taken_over() -> None:
     record = noted(seen)
     assert record == {"r": CLAIMED}
     assert settle(replace(seen, record=record)).record["r"].fate is Fate.LOST
+
+
+@pytest.mark.parametrize(
+    ("then", "fate"),
+    [
+        (Then(Fate.CANCELLED), Fate.CANCELLED),
+        (Then(Fate.CANCELLED, of="sha256:other"), Fate.RESUMED),
+        (GO_ON, Fate.RESUMED),
+    ],
+)
+def test_what_became_of_a_run_is_what_was_meant_for_its_content(then: Then, fate: Fate) -> None:
+    assert then.became(FOUND, run("r")) is fate
+    begun_anew = replace(run("r"), content_digest="sha256:" + "b" * 64)
+    assert then.became(FOUND, begun_anew) is Fate.RESTARTED
+
+
+def test_all_that_a_backup_has_may_be_nothing() -> None:
+    closed = EngineView(OWNER, HOW, (pod("a", run("r")),))
+    assert kept_runs(closed) == {}
+    has, had = (BackupView(n, {r: Kept(DIGEST, DIGEST)}) for n, r in (("new", "r"), ("old", "s")))
+    assert set(kept_runs(replace(closed, backup=has, former=had))) == {"r", "s"}

@@ -23,7 +23,7 @@ from tests.unit.core.test_engine_phases import (
 from tests.unit.core.test_engine_plan import FOUND, HOW
 from tests.unit.core.test_reports import REPORTS, pointer
 from tests.unit.core.test_restore import BACKUP, BEGUN, at_rest, entry, lost, told
-from tests.unit.core.world import NOW, seconds, spec
+from tests.unit.core.world import NOW, observed, seconds, spec
 
 from belay.api.instances import Instances as Wanted
 from belay.api.instances import OnPauseTimeout
@@ -357,3 +357,50 @@ def test_a_restore_ends_with_an_event_of_its_own() -> None:
     bad = over.model_copy(update={"reason": Reason.RESTORE_FAILED})
     (event,) = milestones.restored(bad)
     assert event.warning
+
+
+def test_a_target_that_is_gone_ends_a_pause() -> None:
+    begun = rollout(phase=Phase.PAUSING, paused=True)
+    gone = world.view(found=False)
+    seen = storing(HELD, begun, workloads=(gone,), instances=NONE)
+    decision = pausing(seen, NOW, begun)
+    assert decision.status is not None
+    assert decision.status.rollout is not None
+    assert decision.status.rollout.reason is Reason.ENVIRONMENT_TARGET_GONE
+
+
+def test_runs_that_stand_still_are_counted_when_the_pause_is_over() -> None:
+    begun = rollout(phase=Phase.PAUSING, paused=True)
+    still = replace(HELD, **LABELLED)
+    wanted = spec("v2", instances=Wanted(engine=HOW))
+    seen = storing(still, begun, spec=wanted, workloads=(marked(),), instances=NONE)
+    decision = pausing(seen, NOW, begun)
+    assert decision.status is not None
+    assert decision.status.rollout is not None
+    counts = decision.status.rollout.instances
+    assert counts is not None
+    assert (counts.found, counts.paused) == (1, 1)
+
+
+def test_resuming_needs_no_look_at_instances() -> None:
+    begun = rollout(phase=Phase.RESUMING, activated_at=NOW, paused=True, deadline=NOW + seconds(60))
+    seen = storing(replace(STORED, **LABELLED), begun, instances=None)
+    (action,) = resuming(seen, NOW, begun).actions
+    assert isinstance(action, actions.SettleRuns)
+
+
+def test_the_last_step_out_of_a_pause_gives_up_the_marks() -> None:
+    over = engine(pod("a", holders=frozenset({"uid-of-wf-1"})), r=replace(FOUND, fate=Fate.RESUMED))
+    seen = storing(replace(over, **LABELLED), workloads=(marked(),))
+    action = steps.resuming(seen, rollout())
+    assert isinstance(action, actions.ReleaseEngine)
+    assert [w.name for w in action.labelled] == ["triage"]
+    assert [p.name for p in action.closed] == ["a"]
+
+
+def test_an_engine_is_asked_of_runs_that_were_paused_before_the_spec_forgot_it() -> None:
+    begun = rollout(phase=Phase.RESUMING)
+    status = WorkflowStatus(active=world.ref("v1"), rollout=begun, observed_generation=1)
+    assert reading.needs(observed(spec=spec("v2"), status=status)).engine is Ask.RUNS
+    without = status.model_copy(update={"rollout": rollout(phase=Phase.RESUMING, runs=None)})
+    assert reading.needs(observed(spec=spec("v2"), status=without)).engine is Ask.NOTHING

@@ -16,7 +16,8 @@ from belay.api.instances import (
 )
 from belay.api.status import HistoryEntry, WorkflowStatus
 from belay.api.words import Outcome, RolloutKind
-from belay.core.instances import account, kinds, record, view, writes
+from belay.core.instances import account, kinds, record, telling, view, writes
+from belay.core.instances.view import Instances as Found
 from belay.core.instances.view import InstanceView, read_instance
 
 JOB, CRON_JOB = SHIPPED
@@ -220,3 +221,33 @@ def test_what_becomes_of_instances_is_told_anew_when_a_resuming_begins() -> None
     assert account.is_told(COUNTS)
     assert not account.is_told(UNTOLD)
     assert not account.is_told(None)
+
+
+def found(*names: str, suspended: bool = False) -> Found:
+    views = [
+        replace(
+            read_instance(JOB, world.instance("Job", n, suspended=suspended), None, ()),
+            holder=world.UID,
+        )
+        for n in names
+    ]
+    return Found(world.UID, "2-1", tuple(views))
+
+
+def test_a_pause_counts_all_that_it_found() -> None:
+    counts = account.paused(found("a", "b", suspended=True), None)
+    assert (counts.found, counts.paused) == (2, 2)
+
+
+def test_the_account_of_a_pause_says_of_each_how_far_it_came() -> None:
+    told = record.at_pausing(observed(), NOW, found("a", "b", suspended=True))
+    assert told.stage == "pausing"
+    assert [(line["name"], line["result"]) for line in told.lines] == [
+        ("a", "paused"),
+        ("b", "paused"),
+    ]
+
+
+def test_of_no_instances_nothing_is_told() -> None:
+    assert telling.became(None) == ""
+    assert "1 resumed" in telling.became(InstanceCounts(found=1, resumed=1))

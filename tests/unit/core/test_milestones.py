@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from tests.unit.core import world
 from tests.unit.core.toy import Toy, promoted
+from tests.unit.core.world import NOW, seconds
 
-from belay.api.words import Outcome, Phase
+from belay.api.words import Outcome, Phase, Reason
 from belay.core import milestones
 
 
@@ -36,3 +37,18 @@ def test_that_a_name_was_adopted_is_known_from_the_history() -> None:
 def test_what_is_long_over_is_no_news() -> None:
     toy = promoted("v1").wish("v2").run(Phase.OBSERVING).wish("v3").run().advance(60.0)
     assert names(toy, timedelta(seconds=50)) == set()
+
+
+def test_milestones_are_told_from_the_very_second_on() -> None:
+    toy = promoted("v1").wish("v2").run(Phase.OBSERVING).wish("v3").run(Phase.PREVIEWING)
+    (gone,) = [h for h in toy.status.history if h.outcome is Outcome.SUPERSEDED]
+    told = [m for m in milestones.known(toy.status, gone.ended_at) if m.reason == gone.outcome]
+    assert [m.note.partition(" after ")[0] for m in told] == ["v2 gave way to a newer wish"]
+    late = milestones.known(toy.status, gone.ended_at + seconds(1))
+    assert not [m for m in late if m.reason == gone.outcome]
+
+
+def test_a_refusal_is_told_with_its_reason_and_its_generation() -> None:
+    told = milestones.refused(3, Reason.QUARANTINED, "no", NOW)
+    assert (told.occasion, told.reason, told.note) == ("g3", Reason.QUARANTINED, "no")
+    assert (told.warning, told.action) == (True, "Gate")

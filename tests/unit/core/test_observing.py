@@ -8,6 +8,7 @@ from tests.unit.core import world
 from tests.unit.core.toy import Mode, Toy, promoted
 from tests.unit.core.world import check
 
+from belay.api.check import Check
 from belay.api.words import ConditionType, Outcome, Phase, Reason, Stage
 from belay.api.workflow import OnFailure, OnInconclusive, Preview
 from belay.core.decide import decide
@@ -66,17 +67,31 @@ def test_without_checks_availability_is_the_proof_and_says_so() -> None:
     assert toy.says(ConditionType.READY) == ("True", Reason.AVAILABILITY_ONLY)
 
 
-def test_without_checks_a_restart_in_the_window_breaks_the_proof() -> None:
-    toy = observed_(checks=[])
+def restarts_once(toy: Toy) -> str:
+    """A container of the first pod; the pod's name."""
     toy.pods = [world.pod(p["metadata"]["name"], _owner(p), like=_like(p)) for p in toy.pods]
-    name = toy.pods[0]["metadata"]["name"]
+    name = str(toy.pods[0]["metadata"]["name"])
     toy.pods[0] = world.pod(name, _owner(toy.pods[0]), like=_like(toy.pods[0]), restarts=1)
+    return name
+
+
+@pytest.mark.parametrize("checks", [[], [check(at=[Stage.GATE])]], ids=["none", "at the gate"])
+def test_a_restart_in_a_window_that_no_check_watches_breaks_the_proof(checks: list[Check]) -> None:
+    toy = observed_(checks=checks)
+    name = restarts_once(toy)
     toy.turn()
     assert toy.status.phase == Phase.REVERTING
     assert toy.status.rollout.reason is Reason.CONTAINER_RESTARTED
     assert toy.status.rollout.message == (
         f"a container of pod {name} restarted in the window, last with exit code 1"
     )
+
+
+def test_a_restart_in_a_window_that_a_check_watches_is_left_to_the_check() -> None:
+    toy = observed_(checks=[check(at=[Stage.OBSERVATION])])
+    restarts_once(toy)
+    toy.turn()
+    assert toy.status.phase == Phase.OBSERVING
 
 
 def test_restarts_before_the_window_are_no_evidence() -> None:

@@ -409,3 +409,10 @@ def test_whatever_bears_on_the_proof_makes_another_attempt(other: WorkflowSpec) 
 
 def test_other_content_is_another_attempt() -> None:
     assert attempt_digest(spec(), world.digest("x")) != attempt_digest(spec(), world.digest("y"))
+
+
+def test_a_command_runs_in_the_container_that_it_names() -> None:
+    there = read_pod(pod("a"), "app")
+    aside = other(exec={"command": ["x"], "container": "side"})
+    asked = [asking.container_of(c, there) for c in (aside, COMMAND, BY_JOB, check())]
+    assert asked == ["side", "app", "app", "app"]

@@ -284,3 +284,11 @@ def test_a_backup_without_missing_runs_is_no_failure() -> None:
     seen = at_rest(engine=lost(record={"r": entry(Fate.RESUMED, LIVING)}))
     end = told(settled(seen, world.NOW))
     assert (end.reason, end.message) == (Reason.RESTORED, f"{BACKUP} has no run that is missing")
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_a_wish_for_all_gives_runs_once_more_that_had_gone_on(everything: bool) -> None:
+    begun = BEGUN.model_copy(update={"resumed_too": everything})
+    kept = engine(pod("a"), kept="r", r=entry(Fate.RESUMED, "uid-of-z/one"))
+    decision = settled(at_rest(begun, engine=kept), world.NOW)
+    assert any(isinstance(a, SettleRuns) for a in decision.actions) is everything

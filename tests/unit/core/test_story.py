@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from tests.unit.core import world
 from tests.unit.core.properties import consistent
+from tests.unit.core.test_instances import running
 from tests.unit.core.toy import Mode, Toy, promoted
 from tests.unit.core.world import NOW, seconds
 
@@ -155,3 +156,45 @@ def test_a_message_never_exceeds_what_the_crd_admits() -> None:
 
 def test_what_nothing_says_is_kept_as_nothing() -> None:
     assert conditions.keep([], ConditionType.SERVING) is None
+
+
+@pytest.mark.parametrize("mode", [Mode.WRONG, Mode.SILENT, Mode.CRASHING])
+def test_readable_copies_follow_what_they_name_while_instances_are_let_go(mode: Mode) -> None:
+    toy = running().behaves("v2", mode)
+    toy.watchers.append(
+        lambda seen, decision: (
+            consistent(decision.status, seen.generation) if decision.status is not None else None
+        )
+    )
+    toy.wish("v2").run()
+    assert toy.status.phase in (Outcome.REVERTED, Outcome.HELD)
+
+
+def test_the_history_says_why_only_where_the_outcome_does_not() -> None:
+    toy = promoted("v1").wish("v2").run(Phase.PREVIEWING)
+    toy.abort = "stop"
+    toy.run()
+    assert [(h.outcome, h.reason) for h in toy.status.history] == [
+        (Outcome.ABORTED, None),
+        (Outcome.PROMOTED, None),
+    ]
+    toy.behaves("v3", Mode.WRONG).wish("v3").run()
+    assert toy.status.history[0].reason is Reason.CHECK_FAILED
+
+
+def test_a_promotion_tells_how_long_it_took() -> None:
+    toy = promoted("v1")
+    took = (toy.status.rollout.ended_at - toy.status.rollout.started_at).total_seconds()
+    assert f"v1 is active and proven, {took:g} s after" in toy.message().replace(".0 s", " s")
+
+
+@pytest.mark.parametrize(
+    ("mode", "remedy"),
+    [
+        (Mode.WRONG, "Fix v2 under a new revision, or try it again: kubectl"),
+        (Mode.NO_IMAGE, "v2 is not to blame: mend that, then try it again: kubectl"),
+    ],
+)
+def test_the_remedy_depends_on_whom_it_blames(mode: Mode, remedy: str) -> None:
+    toy = promoted("v1", preview=Preview.NONE).behaves("v2", mode).wish("v2").run()
+    assert remedy in toy.message()
