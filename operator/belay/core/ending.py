@@ -155,7 +155,7 @@ def _is_stable(seen: Observed, rollout: Rollout) -> bool:
 
 def _untouched(seen: Observed, rollout: Rollout) -> bool:
     """Whether all runs as before, although the delivery had begun: it was refused."""
-    if rollout.phase is not Phase.DELIVERING or rollout.inherited or _is_stable(seen, rollout):
+    if rollout.phase is not Phase.DELIVERING or _is_stable(seen, rollout):
         return False
     stable = moves.fallback(seen)
     if stable is None:
