@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import engine, in_place, lists, many, report, runs, scale, soak
+from tests.bench import decide, engine, in_place, lists, many, report, runs, scale, soak
 from tests.harness import cluster as clusters
 from tests.harness import images, kube, workbench_operator
 from tests.harness.cluster import Cluster, Kind
@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument(
         "--lists", action="store_true", help="measure what one list makes the next one wait, there"
     )
+    parser.add_argument("--decide", action="store_true", help="measure `decide`, by its phases")
     parser.add_argument("--idle", type=float, default=120, help="seconds at rest, of --scale")
     parser.add_argument("--write", action="store_true", help="write the tables into the docs")
     told = parser.parse_args()
@@ -56,6 +57,8 @@ def main() -> int:
             _soak(told)
         elif told.lists:
             _lists()
+        elif told.decide:
+            _decide(told)
         else:
             _with_pods(told)
     except SetupError as error:
@@ -98,6 +101,13 @@ def _soak(told: argparse.Namespace) -> None:
 def _lists() -> None:
     with _plane(controllers=False) as (cluster, _, _):
         asyncio.run(lists.measure(cluster, report.started("lists", cluster)))
+
+
+def _decide(told: argparse.Namespace) -> None:
+    found = report.started("decide")
+    decide.measure(found)
+    if told.write:
+        found.write()
 
 
 @contextmanager

@@ -47,13 +47,13 @@ class Report:
         print(f"\n{piece}", flush=True)
 
 
-def started(part: str, cluster: Cluster) -> Report:
+def started(part: str, cluster: Cluster | None = None) -> Report:
     """A report whose heading tells machine, versions and how busy the machine is now."""
-    found = _version(cluster)
+    found = f"Kubernetes {_version(cluster)}, " if cluster is not None else ""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = os.getloadavg()[0]
     where = (
-        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: Kubernetes {found}, Python "
+        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: {found}Python "
         f"{platform.python_version()}, {os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, "
         f"load {load:.1f} before."
     )

@@ -84,17 +84,27 @@ def _written(
 ) -> list[Condition]:
     old = {c.type: c for c in before}
     return [
-        Condition(
-            type=kind,
-            status=say.status,
-            reason=say.reason,
-            message=say.message[:MOST_WORDS],
-            last_transition_time=_since(old.get(kind), say, now),
-            observed_generation=generation,
-        )
+        _one(kind, say, old.get(kind), now, generation)
         for kind, say in told.items()
         if say is not None
     ]
+
+
+def _one(
+    kind: ConditionType, say: Say, old: Condition | None, now: datetime, generation: int
+) -> Condition:
+    message = say.message[:MOST_WORDS]
+    told = (say.status, say.reason, message, generation)
+    if old and told == (old.status, old.reason, old.message, old.observed_generation):
+        return old
+    return Condition(
+        type=kind,
+        status=say.status,
+        reason=say.reason,
+        message=message,
+        last_transition_time=_since(old, say, now),
+        observed_generation=generation,
+    )
 
 
 def find(conditions: list[Condition], kind: ConditionType) -> Condition | None:

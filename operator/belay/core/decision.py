@@ -251,4 +251,4 @@ class Decision:
 
     def with_status(self, status: WorkflowStatus, before: WorkflowStatus) -> "Decision":
         """This decision, writing `status` only where it differs from what is there."""
-        return replace(self, status=None if status == before else status)
+        return self if status == before else replace(self, status=status)

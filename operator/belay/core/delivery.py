@@ -19,7 +19,7 @@ from belay.api.revision import Binding
 from belay.api.status import RevisionRef
 from belay.core.keys import Key
 from belay.core.workloads import PointerView, WorkloadView
-from belay.core.workloads.pointer import pointed_file, pointer_name
+from belay.core.workloads.pointer import File, pointed_file, pointer_name
 from belay.core.workloads.reading import projected_files
 
 Body = dict[str, Any]
@@ -75,16 +75,18 @@ class Delivery:
     def arrived_at(self, workload: WorkloadView) -> bool:
         """Whether the workload carries exactly this content, by its template or its pointer."""
         carried = workload.carried
-        files = frozenset(projected_files(self.volume))
-        if workload.in_place:
-            files = frozenset({pointed_file(self.key.name, self.ref.format.file_name)})
         return (
             carried is not None
             and carried.content_digest == self.ref.content_digest
             and carried.digest == self.ref.digest
             and carried.mounted
-            and carried.sources == files
+            and carried.sources == self._files(workload)
         )
+
+    def _files(self, workload: WorkloadView) -> frozenset[File]:
+        if workload.in_place:
+            return frozenset({pointed_file(self.key.name, self.ref.format.file_name)})
+        return frozenset(projected_files(self.volume))
 
 
 def short(digest: str) -> str:

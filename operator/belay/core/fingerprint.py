@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Final
+
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def fingerprint(value: Any) -> str:
     """sha256 of a JSON value; ten times as fast as RFC 8785, for what is asked at every step."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()
