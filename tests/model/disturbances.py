@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.model import steps
 from tests.model.state import Kept, Operator, Progress, State, Target, WriteStatus, dumped
 from tests.model.steps import Step, World, wished, woken
-from tests.unit.core.toy import applied
+from tests.unit.core.toy_cluster import applied
 
 from belay.api.status import WorkflowStatus
 from belay.core.decision import ApplyTemplate, PauseInstances

@@ -28,7 +28,7 @@ from tests.model.state import (
     dumped,
     observe,
 )
-from tests.unit.core.toy import applied
+from tests.unit.core.toy_cluster import applied
 from tests.unit.core.world import NOW, Raw, seconds
 
 from belay.api.names import (

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 from tests.unit.core import world
-from tests.unit.core.toy import Mode, Toy, promoted
+from tests.unit.core.toy import Toy, promoted
+from tests.unit.core.toy_cluster import Mode
 from tests.unit.core.world import Raw
 
 from belay.api.revision import Binding, KeyRef
@@ -176,7 +177,7 @@ def test_targets_that_carry_different_contents_are_brought_to_the_wanted_one() -
     before = toy.workloads["intake"]["spec"]["template"]
     toy.wish("v2").run()
     toy.workloads["intake"]["spec"]["template"] = before
-    toy._touched(toy.workloads["intake"], "restore")
+    toy.touched(toy.workloads["intake"], "restore")
     lost(toy).run()
     assert toy.status.phase == Outcome.PROMOTED
     assert {toy.carries("triage"), toy.carries("intake")} == {"v2"}

@@ -1,7 +1,8 @@
 """The breaker: when silence is nobody's fault, and what a rollout does meanwhile."""
 
 import pytest
-from tests.unit.core.toy import HOUR, Mode, Toy, promoted
+from tests.unit.core.toy import HOUR, Toy, promoted
+from tests.unit.core.toy_cluster import Mode
 from tests.unit.core.world import check
 
 from belay.api.words import ConditionType, Outcome, Phase, Reason, Stage

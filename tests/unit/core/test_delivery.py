@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.core import world
-from tests.unit.core.toy import applied
+from tests.unit.core.toy_cluster import applied
 from tests.unit.core.world import KEY, view
 
 from belay.api.revision import Binding, Format, KeyRef

@@ -5,8 +5,9 @@ from copy import deepcopy
 import pytest
 from tests.unit.core import world
 from tests.unit.core.test_reports import placed, pointer, wish
-from tests.unit.core.toy import Mode, Toy, promoted
-from tests.unit.core.toy import applied as reapplied
+from tests.unit.core.toy import Toy, promoted
+from tests.unit.core.toy_cluster import Mode
+from tests.unit.core.toy_cluster import applied as reapplied
 from tests.unit.core.world import KEY, Raw, observed
 
 from belay.api.status import WorkflowStatus
@@ -23,7 +24,7 @@ def undone() -> Toy:
     before = deepcopy(toy.workloads["triage"]["spec"]["template"])
     toy.wish("v2").run()
     toy.workloads["triage"]["spec"]["template"] = before
-    toy._touched(toy.workloads["triage"], "kubectl-rollout")
+    toy.touched(toy.workloads["triage"], "kubectl-rollout")
     toy.decisions.clear()
     return toy.turn()
 
@@ -62,7 +63,7 @@ def test_a_lost_mount_is_put_back_too() -> None:
     toy = promoted("v1")
     container = toy.workloads["triage"]["spec"]["template"]["spec"]["containers"][0]
     container["volumeMounts"] = []
-    toy._touched(toy.workloads["triage"], "editor")
+    toy.touched(toy.workloads["triage"], "editor")
     toy.run()
     assert toy.says(ConditionType.READY) == ("True", Reason.PUT_BACK)
 
@@ -189,7 +190,7 @@ def test_an_undo_that_is_undone_leaves_no_trace() -> None:
     newer = toy.workloads["triage"]["spec"]["template"]
     for template in (older, newer):
         toy.workloads["triage"]["spec"]["template"] = template
-        toy._touched(toy.workloads["triage"], "kubectl-rollout").turn()
+        toy.touched(toy.workloads["triage"], "kubectl-rollout").turn()
     assert toy.says(ConditionType.READY) == ("True", Reason.SAME_CONTENT)
     assert toy.says(ConditionType.SERVING)[0] == "True"
     assert toy.says(ConditionType.DRIFTED)[0] == "absent"
@@ -211,10 +212,10 @@ def test_what_somebody_else_set_right_after_a_failed_wish_leaves_its_story() -> 
     newer = toy.workloads["triage"]["spec"]["template"]
     story = toy.message()
     toy.workloads["triage"]["spec"]["template"] = older
-    toy._touched(toy.workloads["triage"], "kubectl-rollout").turn()
+    toy.touched(toy.workloads["triage"], "kubectl-rollout").turn()
     assert toy.says(ConditionType.SERVING) == ("False", Reason.DRIFTED)
     toy.workloads["triage"]["spec"]["template"] = newer
-    toy._touched(toy.workloads["triage"], "kubectl-rollout").turn()
+    toy.touched(toy.workloads["triage"], "kubectl-rollout").turn()
     assert toy.says(ConditionType.DRIFTED)[0] == "absent"
     assert toy.says(ConditionType.SERVING) == ("True", Reason.SAME_CONTENT)
     assert (toy.status.phase, toy.message()) == (Outcome.REVERTED, story)
@@ -226,7 +227,7 @@ def test_what_was_set_right_and_named_anew_is_adopted_and_serves() -> None:
     delivered = template_patch(world.view(), Delivery(KEY, world.ref("v2"), "v2", "/etc/belay"))
     raw = toy.workloads["triage"]
     raw["spec"]["template"] = reapplied(raw["spec"]["template"], delivered["spec"]["template"])
-    toy._touched(raw, "kubectl-rollout").wish("v2.again").turn()
+    toy.touched(raw, "kubectl-rollout").wish("v2.again").turn()
     assert toy.status.active_revision == "v2.again"
     assert toy.says(ConditionType.SERVING) == ("True", Reason.CHECK_PASSED)
 
@@ -245,7 +246,7 @@ def test_of_several_targets_the_one_that_was_replaced_is_told() -> None:
     older = deepcopy(toy.workloads["triage"]["spec"]["template"])
     toy.wish("v2").run()
     toy.workloads["triage"]["spec"]["template"] = older
-    toy._touched(toy.workloads["triage"], "kubectl-rollout").undo("intake").turn()
+    toy.touched(toy.workloads["triage"], "kubectl-rollout").undo("intake").turn()
     assert "kubectl-rollout changed Deployment triage" in toy.message(ConditionType.DRIFTED)
     assert toy.carries("intake") is None
 

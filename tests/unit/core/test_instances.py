@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from tests.unit.core import world
-from tests.unit.core.toy import Mode, Toy, promoted
+from tests.unit.core.toy import Toy, promoted
+from tests.unit.core.toy_cluster import Mode
 
 from belay.api.instances import AfterRevert, InstanceCounts, OnPauseTimeout, Policy
 from belay.api.names import LABEL_PAUSED_AGAIN

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.core import world
-from tests.unit.core.toy import Mode, Toy, promoted
+from tests.unit.core.toy import Toy, promoted
+from tests.unit.core.toy_cluster import Mode
 
 from belay.api.instances import AfterRevert, OnPauseTimeout
 from belay.api.words import Outcome, Reason

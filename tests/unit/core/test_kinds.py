@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.unit.core import world
 from tests.unit.core.test_reading import delivered
-from tests.unit.core.toy import applied
+from tests.unit.core.toy_cluster import applied
 from tests.unit.core.world import KEY, Raw, pod
 
 from belay.api.status import WorkflowStatus

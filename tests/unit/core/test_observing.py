@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 from tests.unit.core import world
-from tests.unit.core.toy import Mode, Toy, promoted
+from tests.unit.core.toy import Toy, promoted
+from tests.unit.core.toy_cluster import Mode
 from tests.unit.core.world import check
 
 from belay.api.check import Check

@@ -2,7 +2,8 @@
 
 import pytest
 from tests.unit.core import world
-from tests.unit.core.toy import Mode, Toy, promoted
+from tests.unit.core.toy import Toy, promoted
+from tests.unit.core.toy_cluster import Mode
 
 from belay.api.words import ConditionType, Outcome, Phase, Reason
 from belay.api.workflow import OnFailure, OnInconclusive

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.core import world
 from tests.unit.core.properties import STOPPED, consistent
-from tests.unit.core.toy import Mode, Toy, applied, promoted
+from tests.unit.core.toy import Toy, promoted
+from tests.unit.core.toy_cluster import Mode, applied
 from tests.unit.core.world import NOW, Raw, seconds
 
 from belay.api.status import Baseline, Quarantine, Rollout, TargetRecord, WorkflowStatus

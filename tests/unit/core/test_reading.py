@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.unit.core import world
-from tests.unit.core.toy import applied
+from tests.unit.core.toy_cluster import applied
 from tests.unit.core.world import KEY, NOW, pod, view
 
 from belay.api.words import Reason

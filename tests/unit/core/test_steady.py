@@ -1,6 +1,7 @@
 """At rest: checks that go on tell what they find, and touch nothing."""
 
-from tests.unit.core.toy import Mode, Toy, promoted
+from tests.unit.core.toy import Toy, promoted
+from tests.unit.core.toy_cluster import Mode
 from tests.unit.core.world import check
 
 from belay.api.words import ConditionType, Outcome, Reason, Stage

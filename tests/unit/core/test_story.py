@@ -6,7 +6,8 @@ import pytest
 from tests.unit.core import world
 from tests.unit.core.properties import consistent
 from tests.unit.core.test_instances import running
-from tests.unit.core.toy import Mode, Toy, promoted
+from tests.unit.core.toy import Toy, promoted
+from tests.unit.core.toy_cluster import Mode
 from tests.unit.core.world import NOW, seconds
 
 from belay.api.words import ConditionType, Outcome, Phase, Reason

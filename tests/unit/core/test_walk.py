@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.unit.core import world
 from tests.unit.core.properties import consistent
-from tests.unit.core.toy import Mode, Toy
+from tests.unit.core.toy import Toy
+from tests.unit.core.toy_cluster import Mode
 
 from belay.api.check import Check
 from belay.api.words import Outcome, Phase, Reason

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.unit.core import world
-from tests.unit.core.toy import applied
+from tests.unit.core.toy_cluster import applied
 from tests.unit.core.world import KEY, Raw, observed
 from tests.unit.shell.pods import check, wall_clock
 
