@@ -35,6 +35,7 @@ from belay.shell.resources import (
     WORKFLOWS,
     Resource,
 )
+from belay.shell.transport import Request
 
 Object = dict[str, Any]
 AWAY: Final = 1.0
@@ -226,7 +227,7 @@ async def delete_namespace(place: Place, random: Random, begin: Begin) -> None:
     body = await place.api.get(NAMESPACES, None, place.namespace)
     body["spec"]["finalizers"] = []
     path = NAMESPACES.path(None, place.namespace, "finalize")
-    await place.api._json("update", NAMESPACES, path, body=body)
+    await place.api.transport.send(Request("update", NAMESPACES, path, body=body))
 
 
 async def _delete(place: Place, kind: Resource, one: Object) -> None:

@@ -26,6 +26,7 @@ from belay.shell.resources import (
     WORKFLOWS,
     Resource,
 )
+from belay.shell.transport import Request
 
 Object = dict[str, Any]
 CHECK: Object = {
@@ -134,7 +135,7 @@ class Place:
     async def patch(self, kind: Resource, name: str, body: Object, sub: str | None = None) -> None:
         """A merge patch, as `kubectl patch` sends one."""
         path = kind.path(self.namespace, name, sub)
-        patched = await self.api._json("patch", kind, path, body=body, content_type=_MERGE)
+        patched = await self.api.transport.send(Request("patch", kind, path, None, body, _MERGE))
         if kind is WORKFLOWS:
             self.generation = patched["metadata"]["generation"]
 

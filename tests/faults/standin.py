@@ -22,6 +22,7 @@ from belay.core.workloads.deployment import REVISION_ANNOTATION
 from belay.shell.cluster import Cluster as Api
 from belay.shell.errors import AlreadyExists, ApiError, NotFound
 from belay.shell.resources import DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, WORKFLOWS, Resource
+from belay.shell.transport import Request
 
 Object = dict[str, Any]
 _BACK_OFFS = (0.1, 0.3, 1, 3, 5, 5, 5)
@@ -265,9 +266,8 @@ class StandIn:
         self, resource: Resource, namespace: str, name: str, body: Object, sub: str | None = None
     ) -> None:
         """Merge patch, which the product itself never uses."""
-        await self.api._json(
-            "patch", resource, resource.path(namespace, name, sub), body=body, content_type=_MERGE
-        )
+        path = resource.path(namespace, name, sub)
+        await self.api.transport.send(Request("patch", resource, path, None, body, _MERGE))
 
 
 def _controller(kind: str, owner: Object) -> Object:

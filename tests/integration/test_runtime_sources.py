@@ -21,9 +21,8 @@ from belay.runtime.resync import Resync, ResyncSettings
 from belay.runtime.revisions import Revisions
 from belay.runtime.targets import Targets
 from belay.shell.cluster import Cluster as Client
-from belay.shell.cluster import Objects
 from belay.shell.errors import Unavailable
-from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, REVISIONS, Resource
+from belay.shell.resources import CONFIG_MAPS, DEPLOYMENTS, REVISIONS, Objects, Resource
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -369,7 +368,7 @@ async def test_a_stream_tells_the_same_as_pages_do(
 
 async def test_a_deposed_leader_can_read_but_not_write(client: Client, namespace: str) -> None:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}}
-    client.may_write = lambda: False
+    client.transport.may_write = lambda: False
     with pytest.raises(Unavailable, match="does not lead"):
         await client.create(CONFIG_MAPS, namespace, body)
     assert "late" not in {

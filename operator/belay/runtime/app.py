@@ -70,7 +70,7 @@ class App:
                 return
             lease_cluster = await stack.enter_async_context(await self._connect(_LEASE_CONNECTIONS))
             elector = self._elector = self._candidate(lease_cluster)
-            cluster.may_write = elector.may_write
+            cluster.transport.may_write = elector.may_write
             if await self._until_leading(elector):
                 await self._lead(cluster, elector)
 

@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from belay.runtime.queue import Clock
-from belay.shell.cluster import Object
 from belay.shell.errors import AlreadyExists, ApiError, Conflict, NotFound
-from belay.shell.resources import LEASES, Resource
+from belay.shell.resources import LEASES, Object, Resource
 
 log = logging.getLogger(__name__)
 

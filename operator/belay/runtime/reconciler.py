@@ -22,12 +22,11 @@ from belay.runtime.leader import Parts
 from belay.runtime.queue import Priority
 from belay.runtime.refusals import Cause, Refusals
 from belay.shell.act import Senses, act
-from belay.shell.cluster import Object
 from belay.shell.errors import Conflict
 from belay.shell.garbage import Garbage
 from belay.shell.observe import Allowed, Observer, Watched
 from belay.shell.recorder import Recorder
-from belay.shell.resources import WORKFLOWS, WORKLOADS
+from belay.shell.resources import WORKFLOWS, WORKLOADS, Object
 from belay.shell.revisions import RevisionCache
 from belay.shell.turn import Turn, wish_of
 

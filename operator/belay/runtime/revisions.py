@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from belay.api.names import LABEL_MANAGED
 from belay.core.keys import Key
 from belay.runtime.stream import BackOff, Complaints, metadata_events
-from belay.shell.cluster import Cluster, Object, Objects
+from belay.shell.cluster import Cluster
 from belay.shell.errors import ApiError, Gone, Invalid, Unavailable
-from belay.shell.resources import REVISIONS
+from belay.shell.resources import REVISIONS, Object, Objects
 
 log = logging.getLogger(__name__)
 

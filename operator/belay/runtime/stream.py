@@ -9,9 +9,9 @@ from contextlib import aclosing
 from typing import Final
 
 from belay.core.keys import Key
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.errors import Unavailable
-from belay.shell.resources import Resource
+from belay.shell.resources import Object, Resource
 
 ANY_VERSION: Final = "0"
 """Watch from whatever the API server's cache holds; what exists comes first, as ADDED."""

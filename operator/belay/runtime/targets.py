@@ -9,9 +9,9 @@ from typing import Final
 from belay.api.names import GROUP
 from belay.core.keys import Key
 from belay.runtime.stream import ANY_VERSION, BackOff, Complaints, metadata_events
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.errors import ApiError, Gone
-from belay.shell.resources import PODS, Resource
+from belay.shell.resources import PODS, Object, Resource
 
 log = logging.getLogger(__name__)
 

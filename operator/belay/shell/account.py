@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from belay.api.names import LABEL_RECORD_OF
 from belay.core.decision import AccountFor
 from belay.core.delivery import owned_by_workflow
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.errors import AlreadyExists, ApiError, Conflict, Unavailable
 from belay.shell.packed import pack, unpack
-from belay.shell.resources import CONFIG_MAPS
+from belay.shell.resources import CONFIG_MAPS, Object
 from belay.shell.turn import Turn
 
 log = logging.getLogger(__name__)

@@ -41,7 +41,6 @@ from belay.shell.checks.exec_check import may_exec
 from belay.shell.checks.job_check import read_template
 from belay.shell.checks.prober import Prober
 from belay.shell.checks.trust import Trust
-from belay.shell.cluster import Object
 from belay.shell.engine import act as engine_act
 from belay.shell.engine.engines import Engines
 from belay.shell.errors import (
@@ -56,7 +55,7 @@ from belay.shell.errors import (
     is_uid_mismatch,
 )
 from belay.shell.instances import PATIENCE, try_pause, write_while_wished
-from belay.shell.resources import CONFIG_MAPS, PODS, REVISIONS, WORKLOADS, Resource
+from belay.shell.resources import CONFIG_MAPS, PODS, REVISIONS, WORKLOADS, Object, Resource
 from belay.shell.turn import Turn
 
 _UNPAUSED: Final = "Let Belay patch it, or set policy: Pin for its kind"

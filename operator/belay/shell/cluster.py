@@ -1,62 +1,37 @@
 """The one place that speaks to the API server: raw objects over kubernetes.aio."""
 
-import asyncio
 import json
-import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, Self
-from urllib.parse import urlencode
+from typing import Final, Self
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
-from yarl import URL
 
-from belay.shell.errors import ApiError, Unavailable, translate
+from belay.shell.errors import Unavailable, translate
 from belay.shell.login import configure
 from belay.shell.metadata import read_page
-from belay.shell.resources import PODS, Resource
+from belay.shell.resources import PODS, Object, Objects, Resource
+from belay.shell.transport import APPLY, JSON, OnRequest, Query, Read, Request, Transport, lines
 
-Object = dict[str, Any]
-Objects = list[Object]
-Query = Mapping[str, str | int | bool | None]
-
-TIMEOUT: Final = 30.0
-"""Seconds that any one call may take; the server's own limit is 60."""
 WATCH_SECONDS: Final = 300
 PAGE: Final = 500
 _METADATA: Final = "application/json;as={};g=meta.k8s.io;v=v1"
 
 _ALL_SENT: Final = "k8s.io/initial-events-end"
 
-_APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
-"""With its parameter, or the client library would encode the text a second time."""
 _JSON_PATCH: Final = "application/json-patch+json"
-_PAIR: Final = re.compile(r"\\\\|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")
 
 _EXEC_PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _EXEC_FRAME: Final = 128 * 1024
 
-_WRITES: Final = frozenset({"create", "update", "patch", "delete"})
-
-Read = Callable[[bytes], Object]
-OnRequest = Callable[[str, Resource, int], None]
-
 
 class Cluster:
-    """Verbs on raw objects. Every failure is an `ApiError`.
+    """Verbs on raw objects. Every failure is an `ApiError`."""
 
-    `on_request` hears the verb, the resource and the HTTP status (0: no answer) of each call.
-    """
-
-    def __init__(
-        self, client: ApiClient, namespace: str, on_request: OnRequest | None = None
-    ) -> None:
-        self._client = client
+    def __init__(self, transport: Transport, namespace: str) -> None:
+        self.transport = transport
         self.namespace = namespace
-        self._on_request = on_request
-        self.may_write: Callable[[], bool] = lambda: True
-        """Asked before each write; False refuses it: somebody else may lead by now."""
 
     @classmethod
     async def connect(
@@ -70,18 +45,19 @@ class Cluster:
     ) -> Self:
         """Connect by kubeconfig where given or found, else by the pod's ServiceAccount.
 
+        `on_request` hears the verb, the resource and the HTTP status (0: no answer) of each call.
         Raises `ConnectionError` where there is neither.
         """
         configuration, namespace = await configure(kubeconfig, context)
         configuration.connection_pool_maxsize = connections
         client = ApiClient(configuration)
         client.user_agent = user_agent
-        return cls(client, namespace, on_request)
+        return cls(Transport(client, on_request), namespace)
 
     @property
     def host(self) -> str:
         """URL of the API server."""
-        return str(self._client.configuration.host)
+        return self.transport.host
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,10 +66,10 @@ class Cluster:
         await self.close()
 
     async def close(self) -> None:
-        await self._client.close()
+        await self.transport.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
-        return await self._json("get", resource, resource.path(namespace, name))
+        return await self.transport.send(Request("get", resource, resource.path(namespace, name)))
 
     async def list(
         self,
@@ -104,7 +80,7 @@ class Cluster:
         fields: str | None = None,
     ) -> Objects:
         """All objects, read page by page."""
-        found, _ = await self._pages(resource, namespace, labels, fields, "application/json")
+        found, _ = await self._pages(resource, namespace, labels, fields, JSON)
         return found
 
     async def list_metadata(
@@ -151,11 +127,12 @@ class Cluster:
         raise Unavailable(0, "NoAnswer", f"watch {path}: ended before all was told")
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
-        return await self._json("create", resource, resource.path(namespace), body=body)
+        request = Request("create", resource, resource.path(namespace), body=body)
+        return await self.transport.send(request)
 
     async def replace(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         path = resource.path(namespace, body["metadata"]["name"])
-        return await self._json("update", resource, path, body=body)
+        return await self.transport.send(Request("update", resource, path, body=body))
 
     async def apply(
         self,
@@ -175,7 +152,7 @@ class Cluster:
             "dryRun": "All" if dry_run else None,
         }
         path = resource.path(metadata["namespace"], metadata["name"], subresource)
-        return await self._json("patch", resource, path, query, body, content_type=_APPLY)
+        return await self.transport.send(Request("patch", resource, path, query, body, APPLY))
 
     async def patch(
         self,
@@ -190,9 +167,8 @@ class Cluster:
         """JSON patch (RFC 6902); `operations` name the uid and the resourceVersion they are for."""
         query = {"fieldManager": manager, "dryRun": "All" if dry_run else None}
         path = resource.path(namespace, name)
-        return await self._json(
-            "patch", resource, path, query, list(operations), content_type=_JSON_PATCH
-        )
+        body = list(operations)
+        return await self.transport.send(Request("patch", resource, path, query, body, _JSON_PATCH))
 
     async def delete(
         self,
@@ -212,7 +188,8 @@ class Cluster:
             options["gracePeriodSeconds"] = grace
         if propagation is not None:
             options["propagationPolicy"] = propagation
-        await self._json("delete", resource, resource.path(namespace, name), body=options)
+        path = resource.path(namespace, name)
+        await self.transport.send(Request("delete", resource, path, body=options))
 
     async def watch(
         self,
@@ -239,13 +216,12 @@ class Cluster:
     async def _events(
         self, resource: Resource, namespace: str | None, query: Query, *, metadata_only: bool
     ) -> AsyncIterator[tuple[str, Object]]:
-        accept = _METADATA.format("PartialObjectMetadata") if metadata_only else "application/json"
-        timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 60, sock_connect=10, sock_read=75)
+        accept = _METADATA.format("PartialObjectMetadata") if metadata_only else JSON
+        limits = aiohttp.ClientTimeout(total=WATCH_SECONDS + 60, sock_connect=10, sock_read=75)
         path = resource.path(namespace)
-        async with self._call(
-            "watch", resource, path, query, accept=accept, timeout=timeout
-        ) as answer:
-            async for line in _lines(answer):
+        request = Request("watch", resource, path, query, accept=accept)
+        async with self.transport.stream(request, limits) as answer:
+            async for line in lines(answer):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
@@ -259,35 +235,11 @@ class Cluster:
         """A command in a pod, by WebSocket: its standard error, and its exit on channel 3."""
         words = [("command", word) for word in command]
         query = [("stderr", "true"), *([("container", container)] if container else []), *words]
-        path = PODS.path(namespace, pod, "exec")
-        url = f"{self._client.configuration.host}{path}?{urlencode(query)}"
-        headers = {"User-Agent": self._client.user_agent}
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
-        rest = self._client.rest_client
-        code = 0
-        try:
-            async with aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=rest.ssl_context, force_close=True)
-            ) as session:
-                try:
-                    socket = await session.ws_connect(
-                        URL(url, encoded=True),
-                        protocols=_EXEC_PROTOCOLS,
-                        headers=headers,
-                        proxy=rest.proxy,
-                        max_msg_size=_EXEC_FRAME,
-                    )
-                except aiohttp.WSServerHandshakeError as error:
-                    code = error.status
-                    raise translate(code, {"message": f"exec in {pod}"}, None) from error
-                except (aiohttp.ClientError, OSError) as error:
-                    raise Unavailable(0, "NoAnswer", f"exec {path}: {_words(error)}") from error
-                code = 101
-                # No farewell: it would read on for as long as the other side writes.
-                yield socket
-        finally:
-            if self._on_request is not None:
-                self._on_request("exec", PODS, code)
+        request = Request("exec", PODS, PODS.path(namespace, pod, "exec"))
+        async with self.transport.socket(
+            request, query, protocols=_EXEC_PROTOCOLS, most=_EXEC_FRAME
+        ) as socket:
+            yield socket
 
     async def _pages(
         self,
@@ -323,141 +275,8 @@ class Cluster:
                 "labelSelector": labels,
                 "fieldSelector": fields,
             }
-            page = await self._json("list", resource, path, query, accept=accept, read=read)
+            request = Request("list", resource, path, query, accept=accept)
+            page = await self.transport.send(request, read)
             following = str(page["metadata"].get("continue") or "")
             version = str(page["metadata"].get("resourceVersion") or "")
             yield page.get("items") or [], version
-
-    async def _json(
-        self,
-        verb: str,
-        resource: Resource,
-        path: str,
-        query: Query | None = None,
-        body: Object | Objects | None = None,
-        *,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-        read: Read = json.loads,
-    ) -> Object:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=10)
-        call = self._call(
-            verb,
-            resource,
-            path,
-            query,
-            body,
-            content_type=content_type,
-            accept=accept,
-            timeout=timeout,
-        )
-        async with call as answer:
-            try:
-                return dict(read(await answer.read()))
-            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                raise Unavailable(0, "NoAnswer", f"{verb} {path}: {_words(error)}") from error
-
-    @asynccontextmanager
-    async def _call(
-        self,
-        verb: str,
-        resource: Resource,
-        path: str,
-        query: Query | None = None,
-        body: Object | Objects | None = None,
-        *,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
-        content_type: str = "application/json",
-        accept: str = "application/json",
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        method = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}.get(
-            verb, "GET"
-        )
-        if verb in _WRITES and not self.may_write():
-            raise Unavailable(
-                0, "NotLeading", f"{verb} {path}: this process does not lead any more"
-            )
-        parameters = {key: value for key, value in (query or {}).items() if value is not None}
-        url = (
-            self._client.configuration.host
-            + path
-            + ("?" + urlencode(parameters) if parameters else "")
-        )
-        headers = {
-            "User-Agent": self._client.user_agent,
-            "Accept": accept,
-            "Content-Type": content_type,
-        }
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        code = 0
-        try:
-            try:
-                answer = await self._client.rest_client.request(
-                    method,
-                    url,
-                    headers=headers,
-                    body=_as_yaml(body) if content_type == _APPLY else body,
-                    _request_timeout=timeout,
-                )
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise Unavailable(0, "NoAnswer", f"{verb} {path}: {_words(error)}") from error
-            response: aiohttp.ClientResponse = answer.response
-            code = response.status
-            try:
-                if code >= 400:
-                    raise await _error(response)
-                yield response
-            finally:
-                _abandon(response)
-        finally:
-            if self._on_request is not None:
-                self._on_request(verb, resource, code)
-
-
-def _as_yaml(body: Object | Objects | None) -> str:
-    """JSON that is YAML, too: YAML knows no surrogate pairs, only escapes with eight digits."""
-
-    def whole(match: re.Match[str]) -> str:
-        if match[1] is None:
-            return match[0]
-        high, low = int(match[1], 16), int(match[2], 16)
-        return f"\\U{0x10000 + ((high - 0xD800) << 10) + low - 0xDC00:08x}"
-
-    return _PAIR.sub(whole, json.dumps(body))
-
-
-def _abandon(response: aiohttp.ClientResponse) -> None:
-    """Give a connection back; where the answer is still coming, break it off at once.
-
-    A TLS farewell would go on after the event loop is closed.
-    """
-    connection = response.connection
-    if connection is not None and connection.transport is not None:
-        connection.transport.abort()
-    response.release()
-
-
-async def _error(response: aiohttp.ClientResponse) -> ApiError:
-    try:
-        body = json.loads(await response.read())
-    except (aiohttp.ClientError, TimeoutError, ValueError):
-        body = {}
-    status = body if isinstance(body, dict) else {}
-    return translate(response.status, status, response.headers.get("Retry-After"))
-
-
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Lines of any length; a stream that breaks off just ends, for a watch is resumed anyway."""
-    rest = b""
-    try:
-        async for chunk in response.content.iter_any():
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                if line:
-                    yield line
-    except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
-        return
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__

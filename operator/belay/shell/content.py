@@ -5,7 +5,7 @@ import hashlib
 from belay.api.names import ANNOTATION_REVISION
 from belay.api.status import RevisionRef
 from belay.core.observed import ConfigMapView
-from belay.shell.cluster import Object
+from belay.shell.resources import Object
 
 
 def read_config_map(raw: Object, ref: RevisionRef) -> ConfigMapView:

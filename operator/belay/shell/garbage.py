@@ -15,9 +15,9 @@ from belay.core.moves import in_place
 from belay.core.observed import Observed
 from belay.core.rest.settled import idle
 from belay.core.workloads.pointer import pointer_name
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.errors import ApiError
-from belay.shell.resources import CONFIG_MAPS, HISTORIES, JOBS, PODS
+from belay.shell.resources import CONFIG_MAPS, HISTORIES, JOBS, PODS, Object
 from belay.shell.turn import Turn
 
 FIRST_WAIT: Final = timedelta(minutes=10)

@@ -23,9 +23,9 @@ from belay.core.instances.view import (
     read_instance,
 )
 from belay.core.observed import Observed
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.errors import ApiError, Forbidden, Invalid, NotFound, is_uid_mismatch
-from belay.shell.resources import PODS, Resource
+from belay.shell.resources import PODS, Object, Resource
 from belay.shell.selectors import label_selector
 from belay.shell.turn import Turn
 

@@ -29,7 +29,6 @@ from belay.core.workloads.raw import controller_of
 from belay.core.workloads.reading import mounted_container, read_workload
 from belay.shell import instances
 from belay.shell.checks.services import behind_service
-from belay.shell.cluster import Object
 from belay.shell.content import read_config_map
 from belay.shell.engine import observe as engine
 from belay.shell.engine.engines import Engines
@@ -42,6 +41,7 @@ from belay.shell.resources import (
     PODS,
     WORKFLOWS,
     WORKLOADS,
+    Object,
 )
 from belay.shell.revisions import RevisionCache
 from belay.shell.selectors import label_selector

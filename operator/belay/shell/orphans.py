@@ -8,12 +8,12 @@ from belay.api.names import LABEL_PAUSED_BY
 from belay.core.decision import InstanceWrite
 from belay.core.workloads import KINDS
 from belay.core.workloads.raw import is_paused_by_us
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.engine.engines import Engines
 from belay.shell.engine.orphans import let_go
 from belay.shell.errors import ApiError, Forbidden, NotFound
 from belay.shell.instances import resource_of, write_all
-from belay.shell.resources import WORKFLOWS, WORKLOADS, Resource
+from belay.shell.resources import WORKFLOWS, WORKLOADS, Object, Resource
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from typing import Final
 from belay.api.words import Reason
 from belay.core.pods import Pod, no_pods_made
 from belay.core.workloads import WorkloadView
-from belay.shell.cluster import Object
-from belay.shell.resources import CORE_EVENTS
+from belay.shell.resources import CORE_EVENTS, Object
 from belay.shell.turn import Turn
 
 _OF_MOUNTS: Final = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")

@@ -14,9 +14,9 @@ from typing import Final
 from belay.api.names import API_VERSION
 from belay.core.keys import Key
 from belay.core.milestones import Milestone
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.errors import AlreadyExists, ApiError, Unavailable
-from belay.shell.resources import EVENTS
+from belay.shell.resources import EVENTS, Object
 
 MOST_REMEMBERED: Final = 20_000
 MOST_WAITING: Final = 5_000

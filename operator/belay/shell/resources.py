@@ -1,9 +1,13 @@
 """The resources that Belay talks to: where they are in the API."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from belay.api.names import GROUP, VERSION
+
+Object = dict[str, Any]
+"""One object as it is in the API."""
+Objects = list[Object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Label selectors in the language of queries."""
 
-from belay.shell.cluster import Object
+from belay.shell.resources import Object
 
 SELECTOR_OPERATORS = {"In": "in", "NotIn": "notin"}
 

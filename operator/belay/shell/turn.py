@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from belay.api.names import ANNOTATION_ABORT, ANNOTATION_RESTORE, ANNOTATION_RETRY
 from belay.core.keys import Key
 from belay.core.observed import DryRun, Refusal
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.errors import Conflict, NotFound
-from belay.shell.resources import CONFIG_MAPS, REVISIONS, WORKFLOWS, Resource
+from belay.shell.resources import CONFIG_MAPS, REVISIONS, WORKFLOWS, Object, Resource
 
 
 @dataclass(slots=True)

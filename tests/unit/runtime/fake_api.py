@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from belay.shell.cluster import Object, Objects
 from belay.shell.errors import ApiError, Gone, Invalid
-from belay.shell.resources import Resource
+from belay.shell.resources import Object, Objects, Resource
 
 
 async def until(true: Callable[[], object]) -> None:

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from belay.runtime.elector import Elector, LeaseLost, LeaseTerms
-from belay.shell.cluster import Object
 from belay.shell.errors import AlreadyExists, Conflict, NotFound, Unavailable
-from belay.shell.resources import Resource
+from belay.shell.resources import Object, Resource
 
 TERMS = LeaseTerms(duration=4, renew_deadline=3.0, retry=0.5, call=1.0)
 

@@ -16,6 +16,7 @@ from belay.api.check import Check
 from belay.core.evidence.probe import Answer
 from belay.shell.checks.exec_check import ExecAsker, may_exec
 from belay.shell.cluster import Cluster
+from belay.shell.transport import Transport
 
 Talk = Callable[[web.WebSocketResponse], Awaitable[None]]
 SUCCESS = {"metadata": {}, "status": "Success"}
@@ -41,7 +42,7 @@ async def api(
     await site.start()
     port = runner.addresses[0][1]
     configuration = Configuration(host=f"http://127.0.0.1:{port}")
-    async with Cluster(ApiClient(configuration), "shop") as cluster:
+    async with Cluster(Transport(ApiClient(configuration)), "shop") as cluster:
         yield cluster
     await runner.cleanup()
 

@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 
 from belay.core.keys import Key
 from belay.core.milestones import Milestone
-from belay.shell.cluster import Object
 from belay.shell.errors import AlreadyExists, ApiError, Forbidden
 from belay.shell.recorder import Recorder
-from belay.shell.resources import Resource
+from belay.shell.resources import Object, Resource
 
 PROMOTED = Milestone("2-1", "Promoted", "v2 is active and proven", datetime(2026, 1, 1, tzinfo=UTC))
 

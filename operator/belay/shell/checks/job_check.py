@@ -18,9 +18,9 @@ from belay.core.delivery import owned_by_workflow
 from belay.core.evidence.probe import Answer, Probe, Sample, Tried
 from belay.shell.checks.credentials import Problem
 from belay.shell.checks.dialling import Result, sampled
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.errors import AlreadyExists, ApiError, NotFound
-from belay.shell.resources import CORE_EVENTS, CRON_JOBS, JOBS, PODS
+from belay.shell.resources import CORE_EVENTS, CRON_JOBS, JOBS, PODS, Object
 
 KEPT_SECONDS: Final = 300
 """How long an ended Job stays for people to read its logs."""

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from belay.shell.checks.egress import Address, Guard, Machinery, canonical, resolved
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.errors import ApiError, Forbidden, NotFound
-from belay.shell.resources import ENDPOINT_SLICES, NODES, SERVICES
+from belay.shell.resources import ENDPOINT_SLICES, NODES, SERVICES, Object
 
 PERIOD: Final = 300.0
 """Seconds between two looks: nodes come and go."""

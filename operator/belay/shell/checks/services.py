@@ -2,8 +2,7 @@
 
 from belay.api.check import Check
 from belay.core.observed import ServiceView
-from belay.shell.cluster import Object
-from belay.shell.resources import ENDPOINT_SLICES, SERVICES
+from belay.shell.resources import ENDPOINT_SLICES, SERVICES, Object
 from belay.shell.turn import Turn
 
 

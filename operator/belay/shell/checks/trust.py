@@ -7,9 +7,8 @@ from typing import Final, Literal, Protocol
 from belay.api.peer import Tls
 from belay.api.revision import KeyRef
 from belay.shell.checks.credentials import Problem
-from belay.shell.cluster import Object
 from belay.shell.errors import ApiError, NotFound
-from belay.shell.resources import CONFIG_MAPS, Resource
+from belay.shell.resources import CONFIG_MAPS, Object, Resource
 
 KEPT_SECONDS: Final = 5.0
 """How long a ConfigMap that was read is used before it is read again."""

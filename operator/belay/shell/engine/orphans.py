@@ -13,12 +13,13 @@ from belay.core.engine.telling import named, unpaused
 from belay.core.engine.view import Ask, EngineView, Fate
 from belay.core.keys import Key
 from belay.core.workloads import WorkloadView
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.engine.act import act
 from belay.shell.engine.engines import Engines
 from belay.shell.engine.observe import heard, kept
 from belay.shell.errors import Conflict
 from belay.shell.observe import target
+from belay.shell.resources import Object
 from belay.shell.turn import Turn
 
 _ROUNDS = 12

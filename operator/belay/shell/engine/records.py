@@ -8,10 +8,10 @@ from belay.api.names import LABEL_BACKUP, LABEL_BACKUP_OF, MANAGER_PAUSE
 from belay.core.engine.names import label_of
 from belay.core.engine.view import Entry, Fate, Record
 from belay.core.keys import Key
-from belay.shell.cluster import Cluster, Object
+from belay.shell.cluster import Cluster
 from belay.shell.errors import AlreadyExists, Conflict
 from belay.shell.packed import pack, unpack
-from belay.shell.resources import CONFIG_MAPS
+from belay.shell.resources import CONFIG_MAPS, Object
 from belay.shell.turn import Turn
 
 _DATA: Final = "runs"
