@@ -14,6 +14,7 @@ from tests.bench.etcd import Etcd, key_of
 from tests.bench.loopback import PROGRAM
 from tests.faults.standin import Life, StandIn
 from tests.harness import workbench_manifests as manifests
+from tests.harness.merging import merge
 from tests.harness.workbench_operator import Operator
 
 from belay.core.delivery import config_map_name
@@ -66,7 +67,7 @@ async def model(api: Api, etcd: Etcd, kubeconfig: Path, home: Path) -> Model:
             for number in range(1, REVISIONS_EACH + 1):
                 if number > 1:
                     wish = {"spec": {"activeRevision": f"v{number}"}}
-                    await crowd.merge(api, WORKFLOWS, _PLACE, _FLOW, wish)
+                    await merge(api, WORKFLOWS, _PLACE, _FLOW, wish)
                 await _promoted(standin, f"v{number}")
         finally:
             operator.close()

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 from tests.harness import workbench_manifests as manifests
+from tests.harness.merging import merge
 
 from belay.api.names import ANNOTATION_CONTENT_DIGEST
 from belay.core.workloads.pointer import pointer_name
@@ -28,7 +29,6 @@ Object = dict[str, Any]
 AT_ONCE = 32
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace")
 _ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
-_MERGE = "application/merge-patch+json"
 _T = TypeVar("_T")
 
 
@@ -160,14 +160,6 @@ def deployment(flow: str, port: int) -> Object:
     template["metadata"]["labels"]["flow"] = flow
     template["spec"] = {"containers": [container], "terminationGracePeriodSeconds": 1}
     return body
-
-
-async def merge(
-    api: Api, resource: Resource, namespace: str, name: str, body: Object, sub: str | None = None
-) -> Object:
-    """Merge patch, as users do it and the product never does."""
-    path = resource.path(namespace, name, sub)
-    return await api._json("patch", resource, path, body=body, content_type=_MERGE)
 
 
 async def place(api: Api, name: str) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import crowd
-from tests.bench.crowd import Crowd, each, merge
+from tests.bench.crowd import Crowd, each
 from tests.bench.loopback import PROGRAM
 from tests.bench.news import Good, Key, News, at_generation
 from tests.bench.report import Report
 from tests.bench.usage import usage
 from tests.harness import workbench_manifests as manifests
+from tests.harness.merging import merge
 from tests.harness.setup import say
 from tests.harness.workbench_operator import Operator
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import copies, crowd
+from tests.bench import copies
 from tests.bench.etcd import connected
 from tests.bench.report import Report
 from tests.bench.usage import Usage, usage
 from tests.harness.audit import AuditLog, Entry
 from tests.harness.cluster import Cluster
+from tests.harness.merging import merge
 from tests.harness.setup import step
 from tests.harness.workbench import written
 from tests.harness.workbench_operator import USER, Operator
@@ -76,7 +77,7 @@ async def _one(
     assert audit is not None
     last = (copies.namespace(size - 1), copies.flow(size - 1))
     wish = {"spec": {"activeRevision": "v1"}}
-    wished = await crowd.merge(api, WORKFLOWS, *last, wish)
+    wished = await merge(api, WORKFLOWS, *last, wish)
     there = len((await api.list_metadata(WORKFLOWS))[0])
     operator = Operator(kubeconfig, (), home / f"operator-{size}.log")
     mark = audit.mark()

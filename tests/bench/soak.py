@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from tests.bench.crowd import Crowd, merge
+from tests.bench.crowd import Crowd
 from tests.bench.loopback import TASKS
 from tests.bench.many import IN_PLACE, ROLLING, Many, Place, promoted, revision_of, world
 from tests.bench.news import Key, News, at_generation
 from tests.bench.report import Report
 from tests.bench.usage import Usage, usage
 from tests.harness import workbench_manifests as manifests
+from tests.harness.merging import merge
 from tests.harness.setup import say
 from tests.harness.workbench_operator import Operator
 

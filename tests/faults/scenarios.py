@@ -11,6 +11,7 @@ import yaml
 from tests.faults.patience import Patience
 from tests.faults.standin import Life, StandIn
 from tests.harness import workbench_manifests as manifests
+from tests.harness.merging import merge
 from tests.harness.setup import ROOT
 
 from belay.api.names import LABEL_PREVIEW
@@ -26,7 +27,6 @@ from belay.shell.resources import (
     WORKFLOWS,
     Resource,
 )
-from belay.shell.transport import Request
 
 Object = dict[str, Any]
 CHECK: Object = {
@@ -39,7 +39,6 @@ CHECK: Object = {
 STOPPED = ("Held", "Failed", "Refused", "Reverted", "RevertFailed")
 """Where a rollout may end that meets the server's final word."""
 FLOW = "wf"
-_MERGE = "application/merge-patch+json"
 DAMAGED = "v9"
 THEIRS = "theirs"
 _RUNS = {"run-of": FLOW}
@@ -134,8 +133,7 @@ class Place:
 
     async def patch(self, kind: Resource, name: str, body: Object, sub: str | None = None) -> None:
         """A merge patch, as `kubectl patch` sends one."""
-        path = kind.path(self.namespace, name, sub)
-        patched = await self.api.transport.send(Request("patch", kind, path, None, body, _MERGE))
+        patched = await merge(self.api, kind, self.namespace, name, body, sub)
         if kind is WORKFLOWS:
             self.generation = patched["metadata"]["generation"]
 

@@ -16,18 +16,17 @@ from functools import partial
 from typing import Any
 
 from tests.faults.engines import Engines
+from tests.harness.merging import merge
 
 from belay.api.names import ANNOTATION_CONTENT_DIGEST, LABEL_PREVIEW
 from belay.core.workloads.deployment import REVISION_ANNOTATION
 from belay.shell.cluster import Cluster as Api
 from belay.shell.errors import AlreadyExists, ApiError, NotFound
 from belay.shell.resources import DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, WORKFLOWS, Resource
-from belay.shell.transport import Request
 
 Object = dict[str, Any]
 _BACK_OFFS = (0.1, 0.3, 1, 3, 5, 5, 5)
 log = logging.getLogger(__name__)
-_MERGE = "application/merge-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,9 @@ class StandIn:
                 }
             ],
         }
-        await self._patch(PODS, namespace, pod["metadata"]["name"], {"status": status}, "status")
+        await merge(
+            self.api, PODS, namespace, pod["metadata"]["name"], {"status": status}, "status"
+        )
         if LABEL_PREVIEW not in pod["metadata"]["labels"] and life.ready:
             await self._roll(namespace)
 
@@ -168,8 +169,8 @@ class StandIn:
         told = (job.get("status") or {}).get("conditions") or []
         if wanted != next((c["status"] for c in told if c["type"] == "Suspended"), "False"):
             status = {"conditions": [{"type": "Suspended", "status": wanted}]}
-            await self._patch(
-                JOBS, namespace, job["metadata"]["name"], {"status": status}, "status"
+            await merge(
+                self.api, JOBS, namespace, job["metadata"]["name"], {"status": status}, "status"
             )
 
     def _life(self, metadata: Object) -> Life:
@@ -200,7 +201,9 @@ class StandIn:
                 "availableReplicas": 1 if ready or old else 0,
             }
             if deployment.get("status") != status:
-                await self._patch(DEPLOYMENTS, namespace, self.target, {"status": status}, "status")
+                await merge(
+                    self.api, DEPLOYMENTS, namespace, self.target, {"status": status}, "status"
+                )
 
     async def _newest(
         self, place: _Place, namespace: str, deployment: Object, template: Object
@@ -213,7 +216,7 @@ class StandIn:
         elif kept.number < last:
             kept.number = last + 1
             told = {"metadata": {"annotations": {REVISION_ANNOTATION: str(kept.number)}}}
-            await self._patch(REPLICA_SETS, namespace, kept.name, told)
+            await merge(self.api, REPLICA_SETS, namespace, kept.name, told)
         return kept
 
     async def _make_set(self, namespace: str, deployment: Object, number: int) -> _Kept:
@@ -261,13 +264,6 @@ class StandIn:
         name, kept.pod = str(kept.pod), None
         with contextlib.suppress(NotFound):
             await self.api.delete(PODS, namespace, name, grace=0)
-
-    async def _patch(
-        self, resource: Resource, namespace: str, name: str, body: Object, sub: str | None = None
-    ) -> None:
-        """Merge patch, which the product itself never uses."""
-        path = resource.path(namespace, name, sub)
-        await self.api.transport.send(Request("patch", resource, path, None, body, _MERGE))
 
 
 def _controller(kind: str, owner: Object) -> Object:

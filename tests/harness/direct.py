@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 
 from kubernetes.client import ApiClient
 from kubernetes.config import new_client_from_config
+from tests.harness.merging import MERGE
 
 from belay.shell.errors import translate
 from belay.shell.resources import Resource
 
 Object = dict[str, Any]
 
-_MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 
 
@@ -72,7 +72,7 @@ class Direct:
 
     def patch_status(self, resource: Resource, namespace: str, name: str, status: Object) -> Object:
         path = resource.path(namespace, name, "status") + _query("Strict")
-        return self._call("PATCH", path, {"status": status}, kind=_MERGE)
+        return self._call("PATCH", path, {"status": status}, kind=MERGE)
 
     def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
         """Ask for the deletion; does not wait for it."""

@@ -12,6 +12,7 @@ from tests.harness.instance_crds import (
     WORKFLOWS,
     WORKLOADS,
 )
+from tests.harness.merging import merge
 from tests.integration.instances.pausing import (
     LABELS,
     body_of,
@@ -34,7 +35,6 @@ from belay.core.observed import Observed
 from belay.shell.cluster import Cluster as Api
 from belay.shell.instances import find
 from belay.shell.resources import CRON_JOBS, JOBS, Resource
-from belay.shell.transport import Request
 from belay.shell.turn import Turn
 
 BUILT_IN = (JOBS, CRON_JOBS, WORKFLOWS, CRON_WORKFLOWS)
@@ -118,10 +118,7 @@ async def test_paused_and_finished_are_what_its_controller_says(
     await pause(api, kind, namespace)
     moving, still, finished = SAID[resource]
     for status, pending, stands in ((moving, 1, 0), (still, 0, 1), (finished, 0, 0)):
-        path = f"{resource.path(namespace, 'run')}/status"
-        body = {"status": status}
-        merge = "application/merge-patch+json"
-        await api.transport.send(Request("patch", resource, path, None, body, merge))
+        await merge(api, resource, namespace, "run", {"status": status}, "status")
         found = await view(api, kind, namespace)
         assert (len(found.pending), len(found.paused)) == (pending, stands), status
 
