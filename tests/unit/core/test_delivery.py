@@ -252,15 +252,12 @@ def test_the_config_map_is_immutable_owned_and_named_after_its_content(
 ) -> None:
     ref = world.ref().model_copy(update={"format": format_})
     body = config_map(delivery(ref), "text\r\n", [view(), view(found=False, name="gone")])
+    assert (body["apiVersion"], body["kind"]) == ("v1", "ConfigMap")
     assert body["metadata"]["name"] == f"wf-1-{ref.content_digest[7:23]}"
     assert body["immutable"] is True
     assert body["data"] == {name: "text\r\n"}
-    (owner,) = body["metadata"]["ownerReferences"]
-    assert (owner["kind"], owner["name"], owner["uid"]) == (
-        "Deployment",
-        "triage",
-        "uid-of-triage",
-    )
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "triage"}
+    assert body["metadata"]["ownerReferences"] == [{**owner, "uid": "uid-of-triage"}]
 
 
 def owning(operation: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from tests.unit.core.test_restore import BACKUP, BEGUN, at_rest, entry, lost, to
 from tests.unit.core.world import NOW, observed, seconds, spec
 
 from belay.api.instances import Instances as Wanted
-from belay.api.instances import OnPauseTimeout
+from belay.api.instances import OnPauseTimeout, RunsAfterwards
 from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Outcome, Phase, Reason, RolloutKind, Trigger
 from belay.core import milestones, moves, reading
@@ -404,3 +404,20 @@ def test_an_engine_is_asked_of_runs_that_were_paused_before_the_spec_forgot_it()
     assert reading.needs(observed(spec=spec("v2"), status=status)).engine is Ask.RUNS
     without = status.model_copy(update={"rollout": rollout(phase=Phase.RESUMING, runs=None)})
     assert reading.needs(observed(spec=spec("v2"), status=without)).engine is Ask.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("afterwards", "asked"),
+    [(RunsAfterwards.RESTART, Ask.CONTENTS), (RunsAfterwards.RESUME, Ask.NOTHING)],
+)
+def test_before_a_rollout_an_engine_is_asked_only_where_it_has_to_begin_runs_anew(
+    afterwards: RunsAfterwards, asked: Ask
+) -> None:
+    how = HOW.model_copy(update={"afterwards": afterwards})
+    seen = observed(spec=spec("v2", instances=Wanted(engine=how)))
+    assert reading.needs(seen).engine is asked
+
+
+def test_at_rest_the_active_content_is_read_where_a_pod_uses_another() -> None:
+    assert reading.contents(reloading("a", revision=None)) == (world.ref("v2"),)
+    assert reading.contents(reloading(revision=None)) == ()

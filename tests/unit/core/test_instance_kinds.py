@@ -16,6 +16,7 @@ from belay.api.instances import (
 )
 from belay.api.status import HistoryEntry, WorkflowStatus
 from belay.api.words import Outcome, RolloutKind
+from belay.core.decision import InstanceWrite, PauseInstances, ResumeInstances
 from belay.core.instances import account, kinds, record, telling, view, writes
 from belay.core.instances.view import Instances as Found
 from belay.core.instances.view import InstanceView, read_instance
@@ -249,5 +250,19 @@ def test_the_account_of_a_pause_says_of_each_how_far_it_came() -> None:
 
 
 def test_of_no_instances_nothing_is_told() -> None:
-    assert telling.became(None) == ""
+    assert telling.running(None) == telling.became(None) == ""
     assert "1 resumed" in telling.became(InstanceCounts(found=1, resumed=1))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("ab", "Job a, Job b"),
+        ("abc", "Job a, Job b, Job c"),
+        ("abcde", "Job a, Job b, Job c and 2 more"),
+    ],
+)
+def test_the_log_names_three_and_counts_the_rest(names: str, said: str) -> None:
+    writes = tuple(InstanceWrite(JOB, world.instance("Job", name)) for name in names)
+    assert PauseInstances(writes).told == f"pausing {said}"
+    assert ResumeInstances(writes).told == f"letting go {said}"

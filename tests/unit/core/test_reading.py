@@ -355,3 +355,18 @@ def test_a_label_of_a_pause_is_ours_where_we_wrote_it(
 )
 def test_an_annotation_numbers_replica_sets(annotations: Any, number: int) -> None:
     assert replica_sets("n").number({"metadata": {"annotations": annotations}}) == number
+
+
+@pytest.mark.parametrize(
+    ("status", "hosts"),
+    [
+        ({}, ()),
+        ({"hostIP": "192.0.2.1"}, ("192.0.2.1",)),
+        ({"hostIPs": [{"ip": "192.0.2.1"}, {"ip": "2001:db8::1"}]}, ("192.0.2.1", "2001:db8::1")),
+        ({"hostIP": "192.0.2.1", "hostIPs": [{"ip": "192.0.2.1"}]}, ("192.0.2.1",)),
+    ],
+)
+def test_addresses_of_the_node_are_those_that_any_field_tells(
+    status: dict[str, Any], hosts: tuple[str, ...]
+) -> None:
+    assert read_pod(pod("a", **status), "app").hosts == hosts

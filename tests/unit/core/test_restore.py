@@ -15,6 +15,7 @@ from belay.core.engine.restore import Standing, Wish, restoring, standings
 from belay.core.engine.view import Ask, EngineView, Entry, Fate, RunState
 from belay.core.observed import Observed, Refusal
 from belay.core.reading import needs
+from belay.core.rest.restoring import goes_on
 from belay.core.rest.settled import settled
 
 BACKUP = "wf-1-runs-0a1b2c3d-2-1-1"
@@ -292,3 +293,23 @@ def test_a_wish_for_all_gives_runs_once_more_that_had_gone_on(everything: bool) 
     kept = engine(pod("a"), kept="r", r=entry(Fate.RESUMED, "uid-of-z/one"))
     decision = settled(at_rest(begun, engine=kept), world.NOW)
     assert any(isinstance(a, SettleRuns) for a in decision.actions) is everything
+
+
+ENDED = BEGUN.model_copy(update={"ended_at": world.NOW})
+
+
+@pytest.mark.parametrize(
+    ("begun", "restore", "left"),
+    [
+        (None, BACKUP, None),
+        (BEGUN, BACKUP, BEGUN),
+        (BEGUN, f"{BACKUP}/all/7", None),
+        (ENDED, BACKUP, None),
+        (ENDED, f"{BACKUP}/all/7", None),
+    ],
+    ids=["none", "begun", "another is wished for", "ended", "ended, and another is wished for"],
+)
+def test_a_restore_goes_on_until_its_end_or_another_wish(
+    begun: Restore | None, restore: str, left: Restore | None
+) -> None:
+    assert goes_on(at_rest(begun, restore=restore)) == left
