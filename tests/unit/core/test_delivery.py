@@ -193,6 +193,7 @@ def test_a_preview_of_a_live_template_carries_the_new_content_only() -> None:
 
 def test_only_our_fields_are_applied_and_nothing_of_time_or_rollout() -> None:
     body = template_patch(view(), delivery())
+    assert (body["apiVersion"], body["kind"]) == ("apps/v1", "Deployment")
     guards = {"uid": "uid-of-triage", "resourceVersion": "7"}
     assert body["metadata"] == {"name": "triage", "namespace": "shop", **guards}
     template = body["spec"]["template"]
