@@ -21,12 +21,13 @@ _QUIET: Final = {
 
 
 class TextFormatter(logging.Formatter):
-    """`17:09:57.123 INFO  words workflow=shop/triage rollout=12-1 phase=Verifying`."""
+    """`2026-08-22T17:09:57.123 INFO    words workflow=shop/triage rollout=12-1 phase=Verifying`."""
 
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03d"
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         said = super().formatMessage(record)

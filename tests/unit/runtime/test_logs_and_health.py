@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import aiohttp
@@ -22,6 +23,7 @@ def record() -> logging.LogRecord:
 
 def test_a_text_line_ends_with_what_it_is_about(record: logging.LogRecord) -> None:
     line = TextFormatter().format(record)
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3} INFO ", line)
     assert line.endswith(" INFO    applied cm workflow=shop/triage rollout=12-1 reason=CheckFailed")
 
 
