@@ -107,10 +107,12 @@ def kill(pids: Sequence[int]) -> None:
 def _runs(pid: int) -> bool:
     """Whether the process is there and no zombie; a child of ours is reaped."""
     child = _CHILDREN.get(pid)
-    if child is not None and child.poll() is not None:
-        del _CHILDREN[pid]
-        return False
-    return _started(pid) is not None
+    if child is None:
+        return _started(pid) is not None
+    if child.poll() is None:
+        return True
+    del _CHILDREN[pid]
+    return False
 
 
 def _same_process(pid: int, started: str | None) -> bool:
