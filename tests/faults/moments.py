@@ -21,8 +21,8 @@ from belay.core.decision import (
     ResumeInstances,
 )
 
-UNPLAYABLE: Final = frozenset({"deadline"})
-"""Nobody can have it pass in a real run."""
+UNPLAYABLE: Final = frozenset({"deadline", "cut off"})
+"""Nobody can have time pass in a real run; and one Workflow says nothing of a network."""
 _KINDS: Final = {
     WriteStatus: "workflows/status",
     ApplyTemplate: "deployments",

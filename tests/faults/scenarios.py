@@ -64,6 +64,9 @@ _LIVES = {
     "v4": Life("10.2."),
     "v5": Life("10.3."),
     "v6": Life(ready=False),
+    "v7": Life("10.4."),
+    "v8": Life("10.5."),
+    "v10": Life("10.4."),
 }
 _NAMESPACES = Resource("", "v1", "namespaces", "Namespace")
 _ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
@@ -76,7 +79,8 @@ _BINDINGS = Resource(_RBAC, "v1", "rolebindings", "RoleBinding")
 def revision(name: str) -> Object:
     """v4 answers wrong, v5 does so on real traffic, v6 is never ready; v9 is not what it says.
 
-    One that ends in `.again` has the content of another.
+    No check can tell of v7 and v10, nor of v8 on real traffic. One that ends in `.again` has the
+    content of another.
     """
     body = manifests.revision_body(FLOW, name, {"note": name.removesuffix(".again")})
     if name == DAMAGED:

@@ -39,13 +39,25 @@ from belay.api.words import Outcome
 from belay.shell.resources import JOBS, WORKFLOWS
 
 Object = dict[str, Any]
-_REVISIONS: Final = ("v1", "v1.again", "v2", "v3", "v4", "v5", "v6")
 _JOBS: Final = {"kind": "Job", "selector": {"matchLabels": {"run-of": FLOW}}, "policy": "Pause"}
-_SOON: Final = {"deliver": "8s", "revert": "20s", "pause": "8s", "resume": "8s"}
-"""Deadlines: a pod that is never ready is waited for."""
-_REAL: Final = {"wrong": "v4", "late": "v5", "unready": "v6", "inconclusive": "v5", "held": "v4"}
+_SOON: Final = {
+    **dict.fromkeys(("preview", "deliver", "verify", "pause", "resume"), "8s"),
+    "revert": "20s",
+}
+"""Deadlines: a pod that is never ready is waited for, and so is a verdict."""
+_UNCLEAR: Final = {"unclear-late": "Revert", "unclear-promoted": "Promote"}
+"""What to do with what is Inconclusive, by the scenario's name; else it is held."""
+_REAL: Final = {
+    "unclear-promoted": "v10",
+    "unclear-late": "v8",
+    "unclear": "v7",
+    "wrong": "v4",
+    "late": "v5",
+    "unready": "v6",
+    "held": "v4",
+}
 """What v2 of the model is here, by a word in the scenario's name; else it is v2."""
-_BAD: Final = frozenset(_REAL.values())
+_BAD: Final = frozenset(_REAL.values()) - {"v10"}
 LASTS: Final = 2 * RESYNC
 """Seconds after which an end that is not right is taken for one: a periodic list is due before."""
 _ENDS: Final = frozenset(str(o) for o in Outcome) | {"Pending"}
@@ -156,7 +168,7 @@ async def _play(
     schedule: Schedule, place: Place, operator: Operator, proxy: Proxy, stage: Stage
 ) -> Found:
     new = schedule.scenario.startswith("first")
-    await place.make(_REVISIONS)
+    await place.make(("v1", "v1.again", _real(schedule.scenario, "v2"), "v3"))
     spec = _spec(schedule.scenario)
     if "paused" in schedule.scenario:
         for name in ("run", THEIRS):
@@ -188,6 +200,8 @@ def _spec(scenario: str) -> Object:
         more["instances"] = {"resources": [_JOBS]}
     if scenario == "held":
         more["onFailure"] = "Hold"
+    if scenario in _UNCLEAR:
+        more["onInconclusive"] = _UNCLEAR[scenario]
     return {**more, "deadlines": _SOON}
 
 

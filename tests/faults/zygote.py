@@ -31,6 +31,9 @@ WRONG: Final = "10.2."
 """Beginning of the addresses of pods that answer wrong."""
 WRONG_LATER: Final = "10.3."
 """The same, once real traffic is observed."""
+UNCLEAR: Final = "10.4."
+"""Of pods that cannot be asked."""
+UNCLEAR_LATER: Final = "10.5."
 HOME: Final = "belay-system"
 """Where leases are."""
 _DIE_WITH_PARENT: Final = 1
@@ -42,8 +45,10 @@ async def by_address(probe: Probe) -> Sample:
     now, address = datetime.now(UTC), probe.address
     if not address:
         return Sample(Answer.UNASKED, "no address", now)
-    late = address.startswith(WRONG_LATER) and probe.stage is Stage.OBSERVATION
-    if late or address.startswith(WRONG):
+    late = probe.stage is Stage.OBSERVATION
+    if address.startswith((UNCLEAR, UNCLEAR_LATER) if late else UNCLEAR):
+        return Sample(Answer.UNASKED, "a Secret is missing", now)
+    if address.startswith((WRONG, WRONG_LATER) if late else WRONG):
         return Sample(Answer.WRONG, "500 instead of 200", now)
     return Sample(Answer.RIGHT, "200", now)
 

@@ -81,6 +81,11 @@ def deadline(state: State, world: World) -> Iterator[Step]:
         yield "a deadline passes", woken(replace(state, now=steps.later(state)))
 
 
+def cut_off(state: State, world: World) -> Iterator[Step]:
+    if state.cluster.rollout is not None and not state.cut_off:
+        yield "the network to all pods breaks", replace(state, cut_off=True)
+
+
 def wishes(revision: str) -> Disturb:
     def disturb(state: State, world: World) -> Iterator[Step]:
         wish = state.cluster.wish
@@ -180,6 +185,7 @@ DISTURBANCES: dict[str, Disturb] = {
     "denied": denied,
     "resumed by others": resumed,
     "deadline": deadline,
+    "cut off": cut_off,
     "wish v3": wishes("v3"),
     "wish v1": wishes("v1"),
     "wish same content": wishes("v1.again"),
@@ -201,6 +207,7 @@ NEUTRAL = frozenset(
         "unanswered",
         "lost wake-up",
         "repeated wake-up",
+        "cut off",
         "preview deleted",
         "content deleted",
     }

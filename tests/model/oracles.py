@@ -183,12 +183,16 @@ def _nothing_paused(cluster: Cluster, disturbed: tuple[str, ...]) -> None:
 
 OTHER_WORDS = frozenset({"abort", "deadline", "denied", "resumed by others"})
 """After these a wish may rightly end otherwise."""
+SEEN_UNREADY = frozenset({"stale read", "cut off"})
+"""After both: a pod that is silent while it is seen as not ready fails (rule 6)."""
 
 
 def _newer_wish(cluster: Cluster, disturbed: tuple[str, ...], good: frozenset[str]) -> None:
     name = cluster.wish.spec.active_revision
     status = cluster.status.status
     if name.removesuffix(".again") not in good or OTHER_WORDS & set(disturbed):
+        return
+    if set(disturbed) >= SEEN_UNREADY:
         return
     if status.stable_revision != name or status.phase != Outcome.PROMOTED:
         what = f"{name} is wanted and good, {status.stable_revision} is stable, {status.phase}"

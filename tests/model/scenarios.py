@@ -59,7 +59,8 @@ def _created(revision: str, more: tuple[tuple[str, Any], ...]) -> State:
 def _scenario(name: str, mode: Mode = Mode.GOOD, **more: Any) -> Scenario:
     new = more.pop("new", False)
     wish = more.pop("wish", "v2")
-    return Scenario(name, wish, World({wish: mode}), new, more)
+    promotes = more.get("on_inconclusive") is OnInconclusive.PROMOTE
+    return Scenario(name, wish, World({wish: mode}, promotes), new, more)
 
 
 SCENARIOS = {
@@ -72,7 +73,10 @@ SCENARIOS = {
         _scenario("previewed", preview=Preview.POD),
         _scenario("wrong-preview", Mode.WRONG, preview=Preview.POD),
         _scenario("held", Mode.WRONG, on_failure=OnFailure.HOLD),
-        _scenario("inconclusive-held", Mode.LATE, on_inconclusive=OnInconclusive.HOLD),
+        _scenario("unclear", Mode.UNCLEAR),
+        _scenario("unclear-preview", Mode.UNCLEAR, preview=Preview.POD),
+        _scenario("unclear-late", Mode.UNCLEAR_LATE, on_inconclusive=OnInconclusive.REVERT),
+        _scenario("unclear-promoted", Mode.UNCLEAR, on_inconclusive=OnInconclusive.PROMOTE),
         _scenario("same-content", wish="v1.again"),
         _scenario("paused", instances=True),
         _scenario("paused-late", Mode.LATE, instances=True),

@@ -20,6 +20,7 @@ from belay.api.workflow import TargetKind, WorkflowSpec, Workload
 from belay.core import reading
 from belay.core.decision import Action
 from belay.core.delivery import config_map_name
+from belay.core.evidence.contact import LostContact
 from belay.core.evidence.probe import ProbePlan, Tally
 from belay.core.instances.view import Instances, InstanceView, Look
 from belay.core.milestones import Milestone
@@ -218,7 +219,7 @@ class Operator:
     plan: ProbePlan | None = None
     tallies: tuple[Tally, ...] = ()
     looking: tuple[str, int] | None = None
-    told: frozenset[tuple[str, str]] = frozenset()
+    lost_contact: LostContact | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,8 @@ class State:
     cluster: Cluster
     operator: Operator = field(default_factory=Operator)
     ledger: Ledger = field(default_factory=Ledger)
+    cut_off: bool = False
+    """No check gets an answer, of this and of all other Workflows."""
     now: int = 0
 
     @property
@@ -249,10 +252,11 @@ class State:
         operator, ledger, rollout = self.operator, self.ledger, self.cluster.rollout
         deadline = rollout.deadline if rollout else None
         left = int((deadline - NOW).total_seconds()) - self.now if deadline else 0
-        late = 0
+        late = looks = 0
         if rollout is not None and operator.looking is not None:
             started = int((rollout.phase_started_at - NOW).total_seconds())
             late = operator.looking[1] - started
+            looks = self.now - operator.looking[1]
         return (
             self.cluster.key,
             operator.awake,
@@ -263,8 +267,11 @@ class State:
             tuple(p.ready for p in operator.plan.probes) if operator.plan else (),
             tuple((t.check, t.pod_uid, t.passes, t.fails, t.tries) for t in operator.tallies),
             operator.looking is None,
+            operator.lost_contact is None,
+            self.cut_off,
             max(left, LONG_AGO),
-            max(late, 0),
+            min(max(late, 0), -LONG_AGO),
+            min(looks, -LONG_AGO) if left <= LONG_AGO else 0,
             ledger.events,
             ledger.reverts,
             ledger.ended,
@@ -289,6 +296,7 @@ def observe(state: State, turn: Turn) -> Observed:
         known_complete=True,
         tallies=operator.tallies,
         session=operator.plan.session if operator.plan else "",
+        lost_contact=operator.lost_contact,
         looking_since=NOW + seconds(operator.looking[1]) if operator.looking else None,
         dry_run=turn.dry_run,
         failure=turn.failure,

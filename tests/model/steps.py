@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from tests.model import oracles
 from tests.model.state import (
@@ -54,6 +55,7 @@ from belay.core.decision import (
     ResumeInstances,
     TryDelivery,
 )
+from belay.core.evidence.contact import LostContact
 from belay.core.evidence.probe import Answer, Probe, Sample, Tally, judge
 from belay.core.observed import ConfigMapView, DryRun, Observed, Refusal
 
@@ -70,6 +72,25 @@ class Mode(StrEnum):
     WRONG = "wrong"
     LATE = "right at the gate, wrong on real traffic"
     UNREADY = "never ready"
+    UNCLEAR = "no check can tell"
+    UNCLEAR_LATE = "right at the gate, and no check can tell on real traffic"
+
+
+_ANSWERS: Final = {
+    Mode.GOOD: (Answer.RIGHT, Answer.RIGHT),
+    Mode.WRONG: (Answer.WRONG, Answer.WRONG),
+    Mode.LATE: (Answer.RIGHT, Answer.WRONG),
+    Mode.UNREADY: (Answer.WRONG, Answer.WRONG),
+    Mode.UNCLEAR: (Answer.UNASKED, Answer.UNASKED),
+    Mode.UNCLEAR_LATE: (Answer.RIGHT, Answer.UNASKED),
+}
+"""Before real traffic, and on it."""
+_GOT: Final = {
+    Answer.RIGHT: "200",
+    Answer.WRONG: "500 instead of 200",
+    Answer.UNASKED: "a Secret is missing",
+    Answer.NONE: "no answer within 1 s",
+}
 
 
 @dataclass(frozen=True)
@@ -77,24 +98,33 @@ class World:
     """What does not change in one search."""
 
     modes: Mapping[str, Mode] = field(default_factory=dict)
+    promotes_unclear: bool = False
+    """The spec wants that."""
     decide: Decide = decide
 
     @property
     def good(self) -> frozenset[str]:
-        return frozenset(c for c in CONTENTS.values() if self.mode(c) is Mode.GOOD)
+        """What may become stable."""
+        unclear = {Mode.UNCLEAR, Mode.UNCLEAR_LATE} if self.promotes_unclear else set()
+        return frozenset(c for c in CONTENTS.values() if self.mode(c) in {Mode.GOOD, *unclear})
 
     def mode(self, content: str | None) -> Mode:
         return self.modes.get(content or "", Mode.GOOD)
 
-    def right(self, content: str | None, stage: Stage) -> bool:
-        mode = self.mode(content)
-        return mode is Mode.GOOD or (mode is Mode.LATE and stage is not Stage.OBSERVATION)
+    def answer(self, content: str | None, stage: Stage) -> Answer:
+        before, real = _ANSWERS[self.mode(content)]
+        return real if stage is Stage.OBSERVATION else before
 
 
 def natural(state: State, world: World) -> list[Step]:
     """What happens without a disturbance. Time passes only when nothing else can happen."""
-    steps = [*_operator(state, world), *_controllers(state, world), *_answers(state, world)]
-    return steps or _idle(state, world)
+    steps = [
+        *_operator(state, world),
+        *_controllers(state, world),
+        *_answers(state, world),
+        *_silence(state),
+    ]
+    return [*(steps or _idle(state, world)), *_contact_back(state)]
 
 
 # The operator
@@ -214,7 +244,7 @@ def effect(state: State, world: World, turn: Turn, action: Action) -> State | No
     cluster, target = state.cluster, state.cluster.target
     match action:
         case TryDelivery():
-            turn = replace(turn, dry_run=DryRun(None, _baseline(cluster, world, action)))
+            turn = replace(turn, dry_run=DryRun(None, _baseline(state, world, action)))
         case EnsureConfigMap(body):
             view = _config_map(body, cluster)
             others = tuple(c for c in cluster.config_maps if c.name != view.name)
@@ -292,9 +322,11 @@ def _config_map(body: Raw, cluster: Cluster) -> ConfigMapView:
     return ConfigMapView(meta["name"], f"uid-of-{meta['name']}", first, owners, content)
 
 
-def _baseline(cluster: Cluster, world: World, action: TryDelivery) -> tuple[Baseline, ...]:
+def _baseline(state: State, world: World, action: TryDelivery) -> tuple[Baseline, ...]:
+    cluster = state.cluster
     content = cluster.target.carries if cluster.target else None
-    verdict = Verdict.PASS if world.right(content, Stage.GATE) else Verdict.FAIL
+    answer = Answer.NONE if state.cut_off else world.answer(content, Stage.GATE)
+    verdict = judge(Sample(answer, _GOT[answer], NOW), ready=True, another_answered=False)
     names = dict.fromkeys(p.check.name for p in action.baseline.probes)
     return tuple(Baseline(check=n, verdict=verdict) for n in names)
 
@@ -326,6 +358,7 @@ def pursued(operator: Operator, decision: Decision) -> Operator:
     plan, before = decision.probes, operator.plan
     known: dict[tuple[str, str], Tally] = {}
     if plan is not None and before is not None and plan.session == before.session:
+        plan = replace(plan, heard=before.heard)
         known = {(t.check, t.pod_uid): t for t in operator.tallies}
     asked = plan.probes if plan else ()
     tallies = tuple(known.get((p.check.name, p.pod_uid)) or _blank(p) for p in asked)
@@ -378,6 +411,8 @@ def preview_content(preview: PreviewPod) -> str:
 def _answers(state: State, world: World) -> Iterator[Step]:
     """Each probe answers until its tally says all that it can say."""
     operator, cluster = state.operator, state.cluster
+    if operator.lost_contact is not None:
+        return
     for number, probe in enumerate(operator.plan.probes if operator.plan else ()):
         tally = operator.tallies[number]
         if tally.passes >= probe.check.success_threshold or (
@@ -391,15 +426,37 @@ def _answers(state: State, world: World) -> Iterator[Step]:
             content = cluster.target.carries
         else:
             continue
-        right = world.right(content, probe.stage)
-        at = NOW + seconds(state.now)
-        answer = Answer.RIGHT if right else Answer.WRONG
-        sample = Sample(answer, "200" if right else "500 instead of 200", at)
-        counted = tally.count(sample, judge(sample, ready=probe.ready, another_answered=False))
+        answer = Answer.NONE if state.cut_off else world.answer(content, probe.stage)
+        sample = Sample(answer, _GOT[answer], NOW + seconds(state.now))
+        verdict = judge(sample, ready=probe.ready, another_answered=False)
+        if verdict is Verdict.INCONCLUSIVE and tally.tries:
+            continue
+        counted = tally.count(sample, verdict)
         tallies = [*operator.tallies]
         tallies[number] = counted
         label = f"check {probe.check.name} answers {sample.got} on {probe.pod}"
         yield label, woken(replace(state, operator=replace(operator, tallies=tuple(tallies))))
+
+
+def _silence(state: State) -> Iterator[Step]:
+    """So many other Workflows fell silent, too, that the fault is none of theirs."""
+    operator = state.operator
+    if state.cut_off and operator.plan is not None and operator.lost_contact is None:
+        lost = LostContact(NOW + seconds(state.now), lost=5, probed=5)
+        after = replace(state, operator=replace(operator, lost_contact=lost))
+        yield "probing is suspended", woken(after)
+
+
+def _contact_back(state: State) -> Iterator[Step]:
+    """Sooner or later; what was heard before that counts no more."""
+    if not state.cut_off:
+        return
+    operator = state.operator
+    if operator.lost_contact is not None:
+        tallies = tuple(t.anew() for t in operator.tallies)
+        operator = replace(operator, lost_contact=None, tallies=tallies, looking=None)
+        operator = replace(operator, awake=operator.awake or operator.plan is not None)
+    yield "the network is mended", replace(state, operator=operator, cut_off=False)
 
 
 def _idle(state: State, world: World) -> list[Step]:

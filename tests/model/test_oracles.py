@@ -155,6 +155,15 @@ def gives_up_after_a_restart(seen: Observed, now: datetime) -> Decision:
     return decide(seen, now)
 
 
+def deaf_to_lost_contact(seen: Observed, now: datetime) -> Decision:
+    return decide(replace(seen, lost_contact=None), now)
+
+
+def counts_unclear_as_right(seen: Observed, now: datetime) -> Decision:
+    tallies = tuple(replace(t, passes=t.tries, passed_ever=t.tries > 0) for t in seen.tallies)
+    return decide(replace(seen, tallies=tallies), now)
+
+
 def takes_silence_for_an_answer(seen: Observed, now: datetime) -> Decision:
     rollout = under_way(seen)
     if rollout is not None and rollout.phase is Phase.VERIFYING and not seen.tallies:
@@ -194,6 +203,9 @@ def _altered(decision: Decision, **update: Any) -> Decision:
         ("writes within budget", writes_for_ever, "good", ""),
         ("a newer wish wins", gives_up_after_a_restart, "good", "crash"),
         ("the same end", takes_silence_for_an_answer, "wrong", ""),
+        ("a newer wish wins", deaf_to_lost_contact, "good", "cut off"),
+        ("stable is proven", counts_unclear_as_right, "unclear", ""),
+        ("stable is proven", counts_unclear_as_right, "unclear-late", ""),
     ],
 )
 def test_an_oracle_fires(oracle: str, mutant: Any, scenario: str, disturbance: str) -> None:
