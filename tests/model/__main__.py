@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from itertools import product
 from random import Random
 
 from tests.model import oracles
-from tests.model.disturbances import DISTURBANCES
+from tests.model.disturbances import DISTURBANCES, FORGETFUL, WILFUL
 from tests.model.oracles import Violation
 from tests.model.scenarios import SCENARIOS
 from tests.model.schedules import walked
@@ -28,22 +29,26 @@ def main(words: list[str] | None = None) -> int:
     options = _options(words)
     if options.replay:
         return replay(options.replay)
-    each = dict(MOST) | dict(_counted(w) for w in options.each)
-    if options.everything:
-        each = dict.fromkeys(DISTURBANCES, 1) | {"crash": 2}
-    bounds = Bounds(each, options.total, options.seconds)
     failed = False
     if options.schedules:
         names = options.scenario or list(SCENARIOS)
         seed = Random().randrange(10**6) if options.seed is None else options.seed
         return int(walked(names, options.schedules, seed, options.total) > 0)
-    for name in options.scenario or SCENARIOS:
+    for name, each in product(options.scenario or SCENARIOS, _kinds(options)):
+        bounds = Bounds(each, options.total, options.seconds)
         try:
             told = str(search(SCENARIOS[name], bounds, undisturbed(name)))
         except Found as found:
             failed, told = True, str(found)
         print(f"{name}: {told}", flush=True)
     return int(failed)
+
+
+def _kinds(options: argparse.Namespace) -> list[dict[str, int]]:
+    """How often each kind may happen, for every search of a scenario."""
+    if options.everything:
+        return [dict.fromkeys(kinds, 1) | {"crash": 2} for kinds in (WILFUL, FORGETFUL)]
+    return [MOST | dict(_counted(w) for w in options.each)]
 
 
 def replay(plan: str) -> int:

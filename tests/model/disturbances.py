@@ -200,6 +200,9 @@ DISTURBANCES: dict[str, Disturb] = {
     "content deleted": content_deleted,
     "status lost": status_lost,
 }
+WILFUL = sorted(DISTURBANCES.keys() - {"status lost"})
+FORGETFUL = sorted(k for k in DISTURBANCES if not k.startswith("wish "))
+"""A lost status and a newer wish do not come together: docs/reliability.md, Known."""
 NEUTRAL = frozenset(
     {
         "crash",

@@ -14,7 +14,7 @@ from random import Random
 from time import monotonic
 
 from tests.model import oracles
-from tests.model.disturbances import DISTURBANCES, NEUTRAL
+from tests.model.disturbances import FORGETFUL, NEUTRAL, WILFUL
 from tests.model.oracles import Violation
 from tests.model.scenarios import SCENARIOS, Scenario
 from tests.model.search import Found, disturbed_by, undisturbed
@@ -24,9 +24,7 @@ from tests.model.steps import natural
 DISTURBS = 0.08
 """How probable a disturbance is at each step, until all have happened."""
 FORGETS = 0.1
-"""How many schedules may lose the status. They have no newer wish: docs/reliability.md, Known."""
-WILFUL = sorted(DISTURBANCES.keys() - {"status lost"})
-FORGETFUL = sorted(k for k in DISTURBANCES if not k.startswith("wish "))
+"""How many schedules may lose the status."""
 MOST_STEPS = 2_000
 PIECE = 1_000
 """Schedules of one scenario that one process walks in a row, with one memory of states."""
