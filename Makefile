@@ -81,7 +81,7 @@ bench: $(READY) ## Measure the budgets against the floor of the same run (Linux,
 lint: $(READY) ## Check style, types, layers, and that what is generated is up to date
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy -p belay -p belay_runner -p tests.harness
+	@$(BIN)/mypy -p belay -p belay_runner -p tests.harness -p tests.model -p tests.faults -p tests.bench
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m belay.api.crd --check
 	@$(BIN)/python -m tests.harness.monitoring --check

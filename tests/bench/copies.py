@@ -129,8 +129,10 @@ def _deployment(port: int) -> Object:
 
 def _workflow() -> Object:
     kind = {"apiVersion": WORKFLOWS.api_version, "kind": WORKFLOWS.kind}
-    spec = {"targets": [_TARGET], "checks": [_CHECK], "preview": "None", "window": "0s"}
-    return {**kind, **manifests.workflow(_FLOW, **spec)}
+    body = manifests.workflow(
+        _FLOW, targets=[_TARGET], checks=[_CHECK], preview="None", window="0s"
+    )
+    return {**kind, **body}
 
 
 async def _serve() -> asyncio.Server:

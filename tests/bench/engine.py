@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.harness import runner_python
 from tests.runner import dsl
@@ -66,7 +67,7 @@ class Bare:
         measured.add(told["each"], told["seconds"], told["cpu"])
         self.rss = told["rss"]
 
-    def _told(self) -> dict:
+    def _told(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         return dict(json.loads(self._process.stdout.readline()))
 

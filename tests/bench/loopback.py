@@ -28,6 +28,6 @@ class _App(app.App):
 
 
 def main() -> None:
-    app.Guard = partial(Guard, denied=HOSTILE - LOOPBACK)  # type: ignore[misc, assignment]
+    app.Guard = partial(Guard, denied=HOSTILE - LOOPBACK)  # type: ignore[attr-defined, assignment]
     app.App = _App  # type: ignore[misc]
     operate()

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -206,7 +206,7 @@ def deployment() -> Object:
     return body
 
 
-Script = Callable[[Place], Awaitable[object]]
+Script = Callable[[Place], Coroutine[None, None, object]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from belay.runtime import app, assembly, elector, kopf_source, reconciler
 from belay.runtime.config import Config, Election, LogFormat, LogLevel
 from belay.runtime.logs import set_up
 from belay.runtime.resync import ResyncSettings
+from belay.shell.checks.asker import AskerByType
 from belay.shell.engine import engines
 from belay.shell.engine.client import Peer
 
@@ -39,18 +40,20 @@ HOME: Final = "belay-system"
 _DIE_WITH_PARENT: Final = 1
 
 
-async def by_address(probe: Probe) -> Sample:
-    """What a pod answers, told by its address: no packet is sent."""
-    await asyncio.sleep(0)
-    now, address = datetime.now(UTC), probe.address
-    if not address:
-        return Sample(Answer.UNASKED, "no address", now)
-    late = probe.stage is Stage.OBSERVATION
-    if address.startswith((UNCLEAR, UNCLEAR_LATER) if late else UNCLEAR):
-        return Sample(Answer.UNASKED, "a Secret is missing", now)
-    if address.startswith((WRONG, WRONG_LATER) if late else WRONG):
-        return Sample(Answer.WRONG, "500 instead of 200", now)
-    return Sample(Answer.RIGHT, "200", now)
+class _ByAddress(AskerByType):
+    """Knows what a pod answers by its address: no packet is sent."""
+
+    async def __call__(self, probe: Probe) -> Sample:
+        await asyncio.sleep(0)
+        now, address = datetime.now(UTC), probe.address
+        if not address:
+            return Sample(Answer.UNASKED, "no address", now)
+        late = probe.stage is Stage.OBSERVATION
+        if address.startswith((UNCLEAR, UNCLEAR_LATER) if late else UNCLEAR):
+            return Sample(Answer.UNASKED, "a Secret is missing", now)
+        if address.startswith((WRONG, WRONG_LATER) if late else WRONG):
+            return Sample(Answer.WRONG, "500 instead of 200", now)
+        return Sample(Answer.RIGHT, "200", now)
 
 
 class _Clock:
@@ -82,7 +85,7 @@ def _operate(told: dict[str, Any]) -> NoReturn:
         resync=ResyncSettings(period=told["resync"]),
     )
     # As in the product, but for who answers: the askers of all types are this one.
-    assembly.AskerByType = lambda askers: by_address  # type: ignore[misc, assignment]
+    assembly.AskerByType = _ByAddress  # type: ignore[attr-defined]
     if told["clock"]:
         for module in (assembly, elector, kopf_source, reconciler):
             module.datetime = _Clock(told["clock"])  # type: ignore[attr-defined]
@@ -123,14 +126,14 @@ def _make_starting_cheap() -> None:
     """
     os.environ["SSL_CERT_FILE"] = os.devnull
     os.environ["SSL_CERT_DIR"] = os.devnull
-    yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[misc]
+    yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[assignment, misc]
 
 
 def main() -> None:
     """Until stdin ends."""
     _make_starting_cheap()
     _Local.engines = sys.argv[1]
-    engines.Peer = _Local  # type: ignore[misc]
+    engines.Peer = _Local  # type: ignore[attr-defined]
     gc.collect()
     gc.freeze()
     _say(ready=os.getpid())

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from tests.model import steps
 from tests.model.state import Kept, Operator, Progress, State, Target, WriteStatus, dumped
@@ -61,7 +62,9 @@ def repeated(state: State, world: World) -> Iterator[Step]:
 
 def denied(state: State, world: World) -> Iterator[Step]:
     turn = state.operator.turn
-    for call in turn.calls[:1] if turn else ():
+    if turn is None:
+        return
+    for call in turn.calls[:1]:
         if isinstance(call, ApplyTemplate | PauseInstances):
             refused = replace(turn, calls=(), failure=steps.DENIED)
             after = replace(state, operator=replace(state.operator, turn=refused))
@@ -170,7 +173,7 @@ def status_lost(state: State, world: World) -> Iterator[Step]:
     yield "the status is lost", woken(replace(after, ledger=ledger))
 
 
-def _after(state: State, **update: object) -> State:
+def _after(state: State, **update: Any) -> State:
     after = replace(state, cluster=replace(state.cluster, **update))
     return woken(after) if state.operator.follows else after
 

@@ -1,5 +1,7 @@
 """What must hold at every call and at every end, whatever happened before."""
 
+from typing import NamedTuple
+
 from tests.model.state import CONTENTS, THEIRS, Call, Cluster, State, WriteStatus
 from tests.unit.core.properties import consistent
 
@@ -199,10 +201,20 @@ def _newer_wish(cluster: Cluster, disturbed: tuple[str, ...], good: frozenset[st
         raise Violation("a newer wish wins", what)
 
 
-def ending(state: State) -> tuple[object, ...]:
-    """What must be the same as without a disturbance."""
+class Ending(NamedTuple):
+    """What must be the same as without a disturbance, with revisions by name."""
+
+    phase: str | None
+    active: str | None
+    stable: str | None
+    carries: str | None
+    quarantine: tuple[str, ...]
+    history: tuple[tuple[str, Outcome], ...]
+
+
+def ending(state: State) -> Ending:
     status = state.cluster.status.status
-    return (
+    return Ending(
         status.phase,
         status.active_revision,
         status.stable_revision,

@@ -123,8 +123,10 @@ def walked(names: list[str], schedules: int, seed: int, most: int) -> int:
     each, began = schedules // len(names), monotonic()
     print(f"{each} schedules of {len(names)} scenarios, seed {seed}", flush=True)
     told, total, last = list[str](), Counter[str](), began
-    calm = {"initializer": gc.set_threshold, "initargs": (NEW,)}
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), **calm) as pool:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(
+        mp_context=spawn, initializer=gc.set_threshold, initargs=(NEW,)
+    ) as pool:
         jobs = [
             pool.submit(_walk, n, seed, most, range(i, min(i + PIECE, each)))
             for i in range(0, each, PIECE)

@@ -116,8 +116,8 @@ class _Search:
                 self._end(number, state)
         except Violation as why:
             raise self._found(number, why) from None
-        for choice, (label, after) in enumerate(steps):
-            self._visit(number, str(choice), label, after)
+        for nth, (label, after) in enumerate(steps):
+            self._visit(number, str(nth), label, after)
         try:
             more = disturbed(state, self._scenario, self._bounds)
         except Violation as why:

@@ -8,7 +8,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache
-from typing import Any
 
 from tests.unit.core import world
 from tests.unit.core.world import KEY, NOW, UID, Raw, seconds
@@ -411,7 +410,7 @@ def _rollout_key(rollout: Rollout) -> Hashable:
     )
 
 
-def _call_key(call: Any) -> Hashable:
+def _call_key(call: Call) -> Hashable:
     match call:
         case WriteStatus(status):
             return "status", _status_key(status)

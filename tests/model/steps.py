@@ -396,11 +396,9 @@ def _controllers(state: State, world: World) -> Iterator[Step]:
             yield f"the pods of Job {job.name} are gone", replace(state, cluster=cluster)
     starting = preview is not None and preview.progress < Progress.READY
     if preview is not None and starting and world.mode(preview_content(preview)) != Mode.UNREADY:
-        after = replace(preview, progress=Progress.READY)
-        yield (
-            "the preview pod is ready",
-            _followed(replace(state, cluster=replace(state.cluster, preview=after))),
-        )
+        ready = replace(preview, progress=Progress.READY)
+        cluster = replace(state.cluster, preview=ready)
+        yield "the preview pod is ready", _followed(replace(state, cluster=cluster))
 
 
 def preview_content(preview: PreviewPod) -> str:

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 from tests.model import __main__ as by_hand
-from tests.model.__main__ import undisturbed
 from tests.model.scenarios import SCENARIOS, Scenario
-from tests.model.search import Bounds, Found, search
+from tests.model.search import Bounds, Found, search, undisturbed
 from tests.model.state import THEIRS
 from tests.unit.core import world
 
@@ -148,8 +147,9 @@ def writes_for_ever(seen: Observed, now: datetime) -> Decision:
 
 def gives_up_after_a_restart(seen: Observed, now: datetime) -> Decision:
     rollout = under_way(seen)
-    late = rollout is not None and rollout.phase is Phase.OBSERVING and now >= rollout.deadline
-    if late and not seen.session:
+    if rollout is None or rollout.deadline is None or rollout.phase is not Phase.OBSERVING:
+        return decide(seen, now)
+    if now >= rollout.deadline and not seen.session:
         why = Why(Fault.UNKNOWN, Reason.INCONCLUSIVE, "who am I")
         return ending.unproven(seen, now, rollout, why)
     return decide(seen, now)

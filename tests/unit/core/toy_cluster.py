@@ -92,8 +92,8 @@ class ToyCluster:
 
     def touched(self, raw: Raw, manager: str) -> Self:
         raw["metadata"]["generation"] += 1
-        entry = {"manager": manager, "time": world.stamp(self.now)}
-        entry["fieldsV1"] = {"f:spec": {"f:template": {}}}
+        fields: Raw = {"f:spec": {"f:template": {}}}
+        entry = {"manager": manager, "time": world.stamp(self.now), "fieldsV1": fields}
         raw["metadata"]["managedFields"].append(entry)
         return self
 

@@ -44,7 +44,7 @@ def check(name: str = "answers", **more: Any) -> Check:
 
 
 def spec(
-    active: str = "v1", *, workloads: Sequence[str] = ("triage",), **more: Any
+    active: str = "v1", *, workloads: Sequence[str | Workload] = ("triage",), **more: Any
 ) -> WorkflowSpec:
     """A wish; keywords are fields of the spec, or of its `verification`."""
     verification = {k: more.pop(k) for k in list(more) if k in Verification.model_fields}
