@@ -116,7 +116,7 @@ def _runs(pid: int) -> bool:
 
 
 def _same_process(pid: int, started: str | None) -> bool:
-    return started is not None and _started(pid) == started
+    return started is not None and _runs(pid) and _started(pid) == started
 
 
 def _started(pid: int) -> str | None:
