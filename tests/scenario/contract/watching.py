@@ -13,6 +13,9 @@ from belay.shell.resources import CONFIG_MAPS, WORKFLOWS, Resource
 
 Object = dict[str, Any]
 
+# A controller puts it into every namespace, when it comes to it.
+OF_THE_CLUSTER = "kube-root-ca.crt"
+
 
 class Watching:
     """What a watch tells."""
@@ -64,7 +67,7 @@ async def _events(
         aclosing(api.cluster.watch(resource, api.namespace, since, **how)) as events,  # type: ignore[type-var]
     ):
         async for kind, body in events:
-            if kind != "BOOKMARK":
+            if kind != "BOOKMARK" and body["metadata"]["name"] != OF_THE_CLUSTER:
                 found.append((kind, body))
             if len(found) == count:
                 break
