@@ -1,7 +1,9 @@
 """Workflow: the long-lived thing that users name; what they wish for."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Final
+from functools import cached_property
+from typing import Annotated, Any, Final, Self
 
 from pydantic import ConfigDict, Field
 
@@ -319,3 +321,34 @@ class WorkflowSpec(ApiModel):
     def preview(self) -> Preview:
         """Where a revision is tried first."""
         return self.verification.preview or self.default_preview
+
+    @cached_property
+    def tried(self) -> Mapping[str, Any]:
+        """All of the spec that bears on the proof of a content; asked several times in each step.
+
+        Defaults are left out, so that a new optional field releases no quarantine. So is what bears
+        on no proof: how a proven revision goes on being checked.
+        """
+        checks = [check.plain() for check in self.verification.checks]
+        verification = self.verification.model_copy(update={"checks": checks})
+        parts = {"target": self.target, "verification": verification, "instances": self.instances}
+        tried: dict[str, Any] = {
+            part: value.model_dump(
+                mode="json",
+                by_alias=True,
+                exclude_none=True,
+                exclude_defaults=True,
+                exclude={"steady"},
+            )
+            for part, value in parts.items()
+            if value is not None
+        }
+        if self.preview is self.default_preview:
+            tried["verification"].pop("preview", None)
+        return {**tried, "onFailure": self.on_failure.value}
+
+    def __copy__(self) -> Self:
+        """Without what was computed: a copy is made to change a field."""
+        copied = super().__copy__()
+        copied.__dict__.pop("tried", None)
+        return copied

@@ -1,7 +1,5 @@
 """What was tried: the key of the quarantine."""
 
-from typing import Any
-
 from belay.api.status import Rollout
 from belay.api.words import Trigger
 from belay.api.workflow import WorkflowSpec
@@ -9,28 +7,8 @@ from belay.core.fingerprint import fingerprint
 
 
 def attempt_digest(spec: WorkflowSpec, digest: str) -> str:
-    """sha256 over the content's digest and all of the spec that bears on its proof.
-
-    Defaults are left out, so that a new optional field releases no quarantine. So is what bears on
-    no proof: how a proven revision goes on being checked.
-    """
-    tried: dict[str, Any] = {"v": 1, "digest": digest, "onFailure": spec.on_failure.value}
-    checks = [check.plain() for check in spec.verification.checks]
-    verification = spec.verification.model_copy(update={"checks": checks})
-    parts = {"target": spec.target, "verification": verification, "instances": spec.instances}
-    for part, value in parts.items():
-        if value is None:
-            continue
-        tried[part] = value.model_dump(
-            mode="json",
-            by_alias=True,
-            exclude_none=True,
-            exclude_defaults=True,
-            exclude={"steady"},
-        )
-    if spec.preview is spec.default_preview:
-        tried["verification"].pop("preview", None)
-    return fingerprint(tried)
+    """sha256 over the content's digest and all of the spec that bears on its proof."""
+    return fingerprint({**spec.tried, "v": 1, "digest": digest})
 
 
 def is_wished(spec: WorkflowSpec, rollout: Rollout) -> bool:

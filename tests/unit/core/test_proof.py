@@ -389,6 +389,15 @@ def test_neither_name_nor_bookkeeping_makes_another_attempt() -> None:
     assert {attempt_digest(s, world.digest("x")) for s in same} == {tried}
 
 
+def test_a_changed_copy_is_another_attempt_than_what_was_told_before() -> None:
+    before = spec("v1")
+    tried = attempt_digest(before, world.digest("x"))
+    changed = before.model_copy(update={"on_failure": OnFailure.HOLD})
+    assert attempt_digest(changed, world.digest("x")) != tried
+    assert attempt_digest(changed.model_copy(), world.digest("x")) != tried
+    assert attempt_digest(before, world.digest("x")) == tried
+
+
 @pytest.mark.parametrize(
     "other",
     [
