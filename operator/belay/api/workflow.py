@@ -1,6 +1,6 @@
 """Workflow: the long-lived thing that users name; what they wish for."""
 
-from collections.abc import Mapping
+import json
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Final, Self
@@ -323,29 +323,29 @@ class WorkflowSpec(ApiModel):
         return self.verification.preview or self.default_preview
 
     @cached_property
-    def tried(self) -> Mapping[str, Any]:
-        """All of the spec that bears on the proof of a content; asked several times in each step.
+    def tried(self) -> str:
+        """All of the spec that bears on the proof of a content, as JSON; asked again and again.
 
         Defaults are left out, so that a new optional field releases no quarantine. So is what bears
         on no proof: how a proven revision goes on being checked.
         """
+        tried: dict[str, Any] = {"v": 1, "onFailure": self.on_failure.value}
         checks = [check.plain() for check in self.verification.checks]
         verification = self.verification.model_copy(update={"checks": checks})
         parts = {"target": self.target, "verification": verification, "instances": self.instances}
-        tried: dict[str, Any] = {
-            part: value.model_dump(
+        for part, value in parts.items():
+            if value is None:
+                continue
+            tried[part] = value.model_dump(
                 mode="json",
                 by_alias=True,
                 exclude_none=True,
                 exclude_defaults=True,
                 exclude={"steady"},
             )
-            for part, value in parts.items()
-            if value is not None
-        }
         if self.preview is self.default_preview:
             tried["verification"].pop("preview", None)
-        return {**tried, "onFailure": self.on_failure.value}
+        return json.dumps(tried, sort_keys=True, separators=(",", ":"))
 
     def __copy__(self) -> Self:
         """Without what was computed: a copy is made to change a field."""

@@ -3,12 +3,15 @@
 from belay.api.status import Rollout
 from belay.api.words import Trigger
 from belay.api.workflow import WorkflowSpec
-from belay.core.fingerprint import fingerprint
+from belay.core.fingerprint import fingerprint, sha256
 
 
 def attempt_digest(spec: WorkflowSpec, digest: str) -> str:
-    """sha256 over the content's digest and all of the spec that bears on its proof."""
-    return fingerprint({**spec.tried, "v": 1, "digest": digest})
+    """sha256 over the content's digest and all of the spec that bears on its proof.
+
+    It is the fingerprint of both as one object, in which `digest` is the first of the sorted keys.
+    """
+    return sha256(f'{{"digest":"{digest}",{spec.tried[1:]}')
 
 
 def is_wished(spec: WorkflowSpec, rollout: Rollout) -> bool:

@@ -1,6 +1,6 @@
 """What `decide` answers: actions, a status, what to probe, and when to look again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -248,7 +248,3 @@ class Decision:
     """Decide once more at once, on what the actions and the write answered."""
     follow: bool = False
     """Wake up when the target or its pods change."""
-
-    def with_status(self, status: WorkflowStatus, before: WorkflowStatus) -> "Decision":
-        """This decision, writing `status` only where it differs from what is there."""
-        return self if status == before else replace(self, status=status)

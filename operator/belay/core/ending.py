@@ -124,8 +124,8 @@ def end(seen: Observed, now: datetime, rollout: Rollout, outcome: Outcome, **mor
             "history": remember(status, record),
         }
     )
-    decision = Decision(milestones=milestones.of(record, status.stable), again=True)
-    return decision.with_status(status, seen.written or seen.status)
+    told = milestones.of(record, status.stable)
+    return Decision(status=seen.to_write(status), milestones=told, again=True)
 
 
 def _readable(more: dict[str, Any]) -> dict[str, Any]:

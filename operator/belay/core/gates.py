@@ -388,7 +388,7 @@ def _try(seen: Observed, revision: RevisionView) -> TryDelivery:
     delivery = delivery_of(seen, revision.ref)
     writes = tuple(deliveries(seen, delivery, seen.workloads, revision.content))
     checks = tuple(seen.spec.verification.checks)
-    running = replace(seen, workloads=tuple(w for w in seen.workloads if w.carried is not None))
+    running = seen.of(tuple(w for w in seen.workloads if w.carried is not None))
     plan = proof.plan(running, Stage.GATE, BASELINE)
     # A Job would be a write, and takes long; nothing is to be touched yet.
     asked = tuple(probe for probe in plan.probes if probe.check.job is None)

@@ -100,9 +100,7 @@ def go(seen: Observed, now: datetime, rollout: Rollout, *actions: Action, **more
     """Write the rollout's next state and decide again at once; `more` are fields of the status."""
     status = _with(seen, now, rollout, **more)
     told = milestones.of(rollout, status.stable)
-    return Decision(tuple(actions), milestones=told, again=True).with_status(
-        status, seen.written or seen.status
-    )
+    return Decision(actions, seen.to_write(status), told, again=True)
 
 
 def stay(
@@ -116,13 +114,12 @@ def stay(
 ) -> Decision:
     """Wait in this phase, until something happens or `until`."""
     wait = HEARTBEAT if until is None or until <= now else min(HEARTBEAT, until - now)
-    status = _with(seen, now, rollout)
-    decision = Decision(tuple(actions), probes=probes, requeue=wait, follow=True, again=again)
-    return decision.with_status(status, seen.written or seen.status)
+    status = seen.to_write(_with(seen, now, rollout))
+    return Decision(actions, status, probes=probes, requeue=wait, follow=True, again=again)
 
 
 def _with(seen: Observed, now: datetime, rollout: Rollout, **more: Any) -> WorkflowStatus:
-    base = seen.status.model_copy(update=more)
+    base = seen.status.model_copy(update=more) if more else seen.status
     story = moving_story(seen, now, base, rollout)
     return base.model_copy(
         update={

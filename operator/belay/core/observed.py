@@ -1,7 +1,7 @@
 """What one pass over one Workflow knows: the input of `decide`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from belay.api.instance_kinds import SHIPPED, InstanceKind
@@ -158,3 +158,11 @@ class Observed:
     """Kinds of instances that the administrator has configured."""
     allowed_kinds: frozenset[str] = frozenset()
     """Kinds of targets that the administrator allows besides the built-in ones, by their option."""
+
+    def to_write(self, status: WorkflowStatus) -> WorkflowStatus | None:
+        """The status, where it is another one than in the cluster."""
+        return None if status == (self.written or self.status) else status
+
+    def of(self, workloads: tuple[WorkloadView, ...]) -> "Observed":
+        """The same of some of its workloads."""
+        return self if workloads == self.workloads else replace(self, workloads=workloads)

@@ -15,6 +15,7 @@ from belay.core.attempt import attempt_digest
 from belay.core.evidence import asking, proof
 from belay.core.evidence.probe import Answer, Sample, Tally, judge
 from belay.core.evidence.proof import Fault
+from belay.core.fingerprint import fingerprint
 from belay.core.observed import Observed, ServiceView
 from belay.core.pods import Pod, read_pod
 
@@ -396,6 +397,20 @@ def test_a_changed_copy_is_another_attempt_than_what_was_told_before() -> None:
     assert attempt_digest(changed, world.digest("x")) != tried
     assert attempt_digest(changed.model_copy(), world.digest("x")) != tried
     assert attempt_digest(before, world.digest("x")) == tried
+
+
+def test_an_attempt_keeps_the_digest_that_is_in_the_quarantine_of_former_versions() -> None:
+    tried = {
+        "v": 1,
+        "digest": "sha256:00",
+        "onFailure": "Revert",
+        "target": {"workloads": [{"kind": "Deployment", "name": "triage"}]},
+        "verification": {
+            "checks": [{"name": "answers", "http": {"port": 8080, "path": "/run"}}],
+            "window": "10s",
+        },
+    }
+    assert attempt_digest(spec("v1"), "sha256:00") == fingerprint(tried)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """What checks and kubelet say of a set of pods: the verdict on one stage."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from belay.api.check import Check
 from belay.api.duration import spoken
@@ -76,8 +76,9 @@ def plan(
     known = {t.pod_uid for t in seen.tallies if seen.session == session and t.check != REPORT}
     asked = reports.plan(seen, stage, session) if pods is None else []
     reporting = {p.uid for p in reports.pods(seen)} if session != BASELINE else set()
+    tried = _tried(seen)
     probes = [
-        replace(_probe(seen, check, stage, pod), reported=pod.uid in reporting)
+        _probe(seen, check, stage, pod, tried=tried, reported=pod.uid in reporting)
         for check in checks_at(seen, stage)
         for pod in (answering_pods(seen, check, seen.workloads) if pods is None else pods)
         if pod.ready or pod.uid in known
@@ -265,7 +266,7 @@ def deadline(
     return max(rollout.deadline, seen.looking_since + grace)
 
 
-def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod) -> Probe:
+def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod, **more: Any) -> Probe:
     return Probe(
         check=check,
         stage=stage,
@@ -278,7 +279,7 @@ def _probe(seen: Observed, check: Check, stage: Stage, pod: Pod) -> Probe:
         port=asking.port_of(seen, check, pod),
         ready=pod.ready,
         container=asking.container_of(check, pod),
-        tried=_tried(seen),
+        **more,
     )
 
 

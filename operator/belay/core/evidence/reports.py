@@ -52,10 +52,11 @@ def tallies(seen: Observed, session: str) -> dict[str, Tally]:
 
 def missing(seen: Observed, session: str) -> list[Pod]:
     """Pods whose latest report is not the wanted content: what checks say of them is discarded."""
-    if session == BASELINE:
+    everyone = pods(seen)
+    if session == BASELINE or not everyone:
         return []
     found = tallies(seen, session)
-    return [p for p in pods(seen) if not (p.uid in found and found[p.uid].passes)]
+    return [p for p in everyone if not (p.uid in found and found[p.uid].passes)]
 
 
 def counted(seen: Observed, session: str) -> str:

@@ -66,5 +66,6 @@ def stray(seen: Observed, session: str) -> Why | None:
 
 def _missing(seen: Observed, session: str) -> list[Tally]:
     """Tallies of pods that do not report the wanted content."""
-    found = reports.tallies(seen, session)
-    return [found[p.uid] for p in reports.missing(seen, session) if p.uid in found]
+    missing = reports.missing(seen, session)
+    found = reports.tallies(seen, session) if missing else {}
+    return [found[p.uid] for p in missing if p.uid in found]

@@ -1,6 +1,5 @@
 """Reverting: the stable revision goes back to the pods, by its ConfigMap alone, and is proven."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from belay.api.status import Rollout
@@ -24,7 +23,7 @@ _AT_ONCE = (EnsureConfigMap, WritePointer, DeleteConfigMap, PushContent)
 
 
 def reverting(seen: Observed, now: datetime, rollout: Rollout) -> Decision:
-    seen = replace(seen, workloads=tuple(w for w in seen.workloads if consents(seen, w)))
+    seen = seen.of(tuple(w for w in seen.workloads if consents(seen, w)))
     stable = moves.fallback(seen)
     if seen.failure is not None and not is_passing(seen.failure):
         return _failed(seen, now, rollout, seen.failure.reason, seen.failure.message)

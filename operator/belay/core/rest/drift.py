@@ -156,7 +156,7 @@ def _told(seen: Observed, now: datetime, drift: Drift, due: datetime | None) -> 
     assert since is not None  # noqa: S101
     at = since.last_transition_time
     milestone = Milestone(_occasion(at), Reason.DRIFTED, told.message, at, True, "Drift")
-    return Decision(milestones=(milestone,)).with_status(status, seen.status)
+    return Decision(status=seen.to_write(status), milestones=(milestone,))
 
 
 def _over(seen: Observed, now: datetime) -> Decision | None:
@@ -182,7 +182,7 @@ def _over(seen: Observed, now: datetime) -> Decision | None:
         update = {"phase": Outcome.PROMOTED.value}
     amended = conditions.amended(status.conditions, says, now, seen.generation)
     after = status.model_copy(update={"conditions": amended, **update})
-    return Decision(again=True).with_status(after, status)
+    return Decision(status=seen.to_write(after), again=True)
 
 
 def _put_back_here(status: WorkflowStatus) -> bool:

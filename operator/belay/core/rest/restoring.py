@@ -62,7 +62,7 @@ def restoring(seen: Observed, now: datetime) -> Decision:
     if why:
         waiting = begun.model_copy(update={"message": f"waits: {why}"[:2048]})
         status = seen.status.model_copy(update={"restore": waiting})
-        return Decision(requeue=_SOON, follow=True).with_status(status, seen.status)
+        return Decision(status=seen.to_write(status), requeue=_SOON, follow=True)
     todo = runs.restoring(engine, _wish(begun))
     if todo.moved or todo.record != (engine.record or {}):
         action = SettleRuns(engine, begun.backup, todo, GO_ON, seen.key)

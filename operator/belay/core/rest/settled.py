@@ -47,10 +47,12 @@ def settled(seen: Observed, now: datetime) -> Decision:
         return pods.at_rest(seen, now) or drift.at_rest(seen, now) or _housekeeping(seen, now)
     done = answered(seen)
     trigger = Trigger.RETRY if wants_retry(seen) else Trigger.SPEC
-    if not seen.spec.suspend or seen.status.observed_generation is None:
-        seen = replace(seen, status=_tokens_handled(seen), written=seen.status)
+    tokens = _tokens(seen)
+    if tokens and (not seen.spec.suspend or seen.status.observed_generation is None):
+        handled = seen.status.model_copy(update=tokens)
+        seen = replace(seen, status=handled, written=seen.status)
     if done:
-        return Decision().with_status(seen.status, _unmarked(seen))
+        return Decision(status=seen.to_write(seen.status))
     if seen.spec.suspend:
         return _suspended(seen, now)
     return _answer(seen, now, trigger)
@@ -140,7 +142,7 @@ def _adopt(seen: Observed, now: datetime, same: Same) -> Decision:
     told: tuple[milestones.Milestone, ...] = ()
     if ready is not None and ready.reason == Reason.SAME_CONTENT:
         told = (milestones.adopted(seen.generation, ready.message, now),)
-    return Decision(milestones=told, again=True).with_status(status, _unmarked(seen))
+    return Decision(status=seen.to_write(status), milestones=told, again=True)
 
 
 def _wait(seen: Observed, now: datetime, wait: Wait) -> Decision:
@@ -152,7 +154,7 @@ def _wait(seen: Observed, now: datetime, wait: Wait) -> Decision:
     )
     status = _rest(seen, now, Phase.PENDING, story)
     follow = wait.reason is Reason.TARGET_NOT_FOUND
-    return Decision(follow=follow).with_status(status, _unmarked(seen))
+    return Decision(status=seen.to_write(status), follow=follow)
 
 
 def _refuse(seen: Observed, now: datetime, refuse: Refuse) -> Decision:
@@ -160,7 +162,7 @@ def _refuse(seen: Observed, now: datetime, refuse: Refuse) -> Decision:
     if refuse.reason is Reason.QUARANTINED and last is not None and is_wished(seen.spec, last):
         kept = _story_kept(seen, now, last)
         if kept is not None:
-            return Decision().with_status(kept, _unmarked(seen))
+            return Decision(status=seen.to_write(kept))
     story = conditions.stopped(
         refuse.reason,
         refuse.message,
@@ -169,7 +171,7 @@ def _refuse(seen: Observed, now: datetime, refuse: Refuse) -> Decision:
     )
     status = _rest(seen, now, Outcome.REFUSED, story)
     told = (milestones.refused(seen.generation, refuse.reason, refuse.message, now),)
-    return Decision(milestones=told).with_status(status, _unmarked(seen))
+    return Decision(status=seen.to_write(status), milestones=told)
 
 
 def _story_kept(seen: Observed, now: datetime, last: Rollout) -> WorkflowStatus | None:
@@ -203,7 +205,7 @@ def _suspended(seen: Observed, now: datetime) -> Decision:
         story = conditions.moving(
             Reason.SUSPENDED, message, Say("False", Reason.SUSPENDED, message), serving
         )
-    return Decision().with_status(_rest(seen, now, Phase.SUSPENDED, story), _unmarked(seen))
+    return Decision(status=seen.to_write(_rest(seen, now, Phase.SUSPENDED, story)))
 
 
 def _rest(seen: Observed, now: datetime, phase: Phase | Outcome, story: Story) -> WorkflowStatus:
@@ -221,16 +223,12 @@ def _rest(seen: Observed, now: datetime, phase: Phase | Outcome, story: Story) -
     )
 
 
-def _tokens_handled(seen: Observed) -> WorkflowStatus:
-    update = {"last_handled_retry": seen.retry, "last_handled_abort": seen.abort}
+def _tokens(seen: Observed) -> dict[str, str]:
+    """Tokens that are handled by now, as fields of the status."""
+    tokens = {"last_handled_retry": seen.retry, "last_handled_abort": seen.abort}
     if seen.status.observed_generation is None:
-        update["last_handled_restore"] = seen.restore
-    return seen.status.model_copy(update={k: v for k, v in update.items() if v is not None})
-
-
-def _unmarked(seen: Observed) -> WorkflowStatus:
-    """The status as it is in the cluster, before tokens were marked as handled."""
-    return seen.written or seen.status
+        tokens["last_handled_restore"] = seen.restore
+    return {field: token for field, token in tokens.items() if token is not None}
 
 
 def _housekeeping(seen: Observed, now: datetime) -> Decision:
@@ -238,11 +236,11 @@ def _housekeeping(seen: Observed, now: datetime) -> Decision:
         DeleteConfigMap(name, uid) for name, uid in sorted(seen.garbage.items())
     ]
     actions += _surplus(seen)
-    status = _stable_noted(replace(seen, status=steady.noted(seen, now)))
+    status = seen.to_write(_stable_noted(seen, steady.noted(seen, now)))
     probes = steady.probes(seen)
     look = pods.LOOK if pods.looked_at(seen) else None
-    decision = Decision(tuple(actions), probes=probes, follow=probes is not None, requeue=look)
-    return decision.with_status(status, seen.status)
+    follow = probes is not None
+    return Decision(tuple(actions), status, probes=probes, requeue=look, follow=follow)
 
 
 def _surplus(seen: Observed) -> list[Action]:
@@ -261,9 +259,8 @@ def _surplus(seen: Observed) -> list[Action]:
     return [DeleteRevision(f"{seen.key.name}-{k.name}", k.uid) for k in free[:excess]]
 
 
-def _stable_noted(seen: Observed) -> WorkflowStatus:
+def _stable_noted(seen: Observed, status: WorkflowStatus) -> WorkflowStatus:
     """Serving says so when the stable revision's object is gone; nothing else changes (rule 12)."""
-    status = seen.status
     serving = conditions.find(status.conditions, ConditionType.SERVING)
     if status.stable is None or serving is None or not seen.known_complete:
         return status
