@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -28,6 +29,7 @@ def bounds(least: str, most: str) -> dict[str, Any]:
 Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=DURATION_PATTERN)]
 
 
+@lru_cache(maxsize=256)
 def seconds(text: str) -> float:
     """Seconds of a duration such as `1m30s`: what the CRD admits of Go's time.ParseDuration.
 

@@ -20,10 +20,11 @@ from belay.api.status import RevisionRef
 from belay.core.keys import Key
 from belay.core.workloads import PointerView, WorkloadView
 from belay.core.workloads.pointer import File, pointed_file, pointer_name
-from belay.core.workloads.reading import projected_files
 
 Body = dict[str, Any]
 
+_COMPACT: Final = json.JSONEncoder(separators=(",", ":"))
+_CURRENT: Final = f"metadata.annotations['{ANNOTATION_CURRENT}']"
 PREVIEW_GRACE: Final = 1
 """Seconds that a preview pod gets to end; nobody is served by it."""
 _NOT_OF_A_PREVIEW: Final = ("topologySpreadConstraints", "nodeName", "hostname", "subdomain")
@@ -56,17 +57,7 @@ class Delivery:
 
     @property
     def volume(self) -> Body:
-        folder = f"revisions/{short(self.ref.content_digest)}"
-        file_name = self.ref.format.file_name
-        field = {"fieldPath": f"metadata.annotations['{ANNOTATION_CURRENT}']"}
-        pointer_item = {"path": POINTER_FILE, "fieldRef": field}
-        content_item = {"key": file_name, "path": f"{folder}/{file_name}"}
-        sources: list[Body] = [
-            {"downwardAPI": {"items": [pointer_item]}},
-            {"configMap": {"name": self.config_map, "items": [content_item]}},
-            *(_binding_source(b, f"{folder}/bindings/{b.name}") for b in self.ref.bindings),
-        ]
-        return {"name": VOLUME, "projected": {"sources": sources}}
+        return {"name": VOLUME, "projected": {"sources": [_source(f) for f in self._projected()]}}
 
     @property
     def mount(self) -> Body:
@@ -86,7 +77,16 @@ class Delivery:
     def _files(self, workload: WorkloadView) -> frozenset[File]:
         if workload.in_place:
             return frozenset({pointed_file(self.key.name, self.ref.format.file_name)})
-        return frozenset(projected_files(self.volume))
+        return frozenset(self._projected())
+
+    def _projected(self) -> tuple[File, ...]:
+        folder = f"revisions/{short(self.ref.content_digest)}"
+        file_name = self.ref.format.file_name
+        return (
+            ("downwardAPI", "", _CURRENT, POINTER_FILE),
+            ("configMap", self.config_map, file_name, f"{folder}/{file_name}"),
+            *(_bound(b, f"{folder}/bindings/{b.name}") for b in self.ref.bindings),
+        )
 
 
 def short(digest: str) -> str:
@@ -105,7 +105,7 @@ def pointer(ref: RevisionRef) -> str:
         "contentDigest": ref.content_digest,
         "file": ref.format.file_name,
     }
-    return json.dumps(fields, separators=(",", ":"))
+    return _COMPACT.encode(fields)
 
 
 def config_map(delivery: Delivery, content: str, owners: list[WorkloadView]) -> Body:
@@ -270,12 +270,19 @@ def _preview_container(container: Mapping[str, Any], delivery: Delivery | None) 
     return {**kept, **ending, **changed, "volumeMounts": mounts}
 
 
-def _binding_source(binding: Binding, path: str) -> Body:
+def _bound(binding: Binding, path: str) -> File:
     secret, plain = binding.secret_key_ref, binding.config_map_key_ref
     if secret is not None:
-        return {"secret": {"name": secret.name, "items": [{"key": secret.key, "path": path}]}}
+        return "secret", secret.name, secret.key, path
     assert plain is not None  # noqa: S101
-    return {"configMap": {"name": plain.name, "items": [{"key": plain.key, "path": path}]}}
+    return "configMap", plain.name, plain.key, path
+
+
+def _source(file: File) -> Body:
+    kind, name, key, path = file
+    if kind == "downwardAPI":
+        return {kind: {"items": [{"path": path, "fieldRef": {"fieldPath": key}}]}}
+    return {kind: {"name": name, "items": [{"key": key, "path": path}]}}
 
 
 def _owner_reference(workload: WorkloadView) -> Body:

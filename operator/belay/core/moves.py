@@ -121,14 +121,13 @@ def stay(
 def _with(seen: Observed, now: datetime, rollout: Rollout, **more: Any) -> WorkflowStatus:
     base = seen.status.model_copy(update=more) if more else seen.status
     story = moving_story(seen, now, base, rollout)
-    return base.model_copy(
-        update={
-            "rollout": rollout,
-            "phase": Phase.SUSPENDED.value if rollout.suspended_at else rollout.phase.value,
-            "observed_generation": seen.generation,
-            "conditions": conditions.write(story, base.conditions, now, seen.generation),
-        }
-    )
+    update = {
+        "rollout": rollout,
+        "phase": Phase.SUSPENDED.value if rollout.suspended_at else rollout.phase.value,
+        "observed_generation": seen.generation,
+        "conditions": conditions.write(story, base.conditions, now, seen.generation),
+    }
+    return base if update.items() <= vars(base).items() else base.model_copy(update=update)
 
 
 def moving_story(seen: Observed, now: datetime, status: WorkflowStatus, rollout: Rollout) -> Story:

@@ -161,7 +161,8 @@ class Observed:
 
     def to_write(self, status: WorkflowStatus) -> WorkflowStatus | None:
         """The status, where it is another one than in the cluster."""
-        return None if status == (self.written or self.status) else status
+        there = self.written or self.status
+        return None if status is there or status == there else status
 
     def of(self, workloads: tuple[WorkloadView, ...]) -> "Observed":
         """The same of some of its workloads."""
