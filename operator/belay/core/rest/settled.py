@@ -4,14 +4,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from belay.api.status import HistoryEntry, Rollout, WorkflowStatus
+from belay.api.status import HistoryEntry, RevisionRef, Rollout, WorkflowStatus
 from belay.api.words import ConditionType, Outcome, Phase, Reason, RolloutKind, Trigger
 from belay.core import conditions, ending, gates, milestones, moves
 from belay.core.attempt import attempt_digest, is_wished, unwished
 from belay.core.begin import begin
 from belay.core.conditions import Say, Story
 from belay.core.decision import Action, Decision, DeleteConfigMap, DeleteRevision
-from belay.core.gates import Ask, Gate, Go, Refuse, Same, Wait
+from belay.core.gates import Ask, Go, Refuse, Same, Wait
 from belay.core.observed import Observed, Refusal, RevisionView
 from belay.core.phases.content import ensured
 from belay.core.rest import adoption, drift, pods, restoring, steady
@@ -59,10 +59,13 @@ def settled(seen: Observed, now: datetime) -> Decision:
 
 
 def _answer(seen: Observed, now: datetime, trigger: Trigger) -> Decision:
+    found = _found_running(seen)
+    if found is not None and not _is_wanted(seen, found):
+        return begin(seen, now, Go(found, unwished(found.digest)), Trigger.ADOPTION)
     answer = gates.gate(seen, released=trigger is Trigger.RETRY)
-    found = _found_running(seen, answer)
-    if found is not None:
-        return begin(seen, now, found, Trigger.ADOPTION)
+    if found is not None and isinstance(answer, Ask | Go):
+        attempt = attempt_digest(seen.spec, found.digest)
+        return begin(seen, now, Go(found, attempt), Trigger.ADOPTION)
     match answer:
         case Ask(action):
             return Decision((action,), again=True)
@@ -78,7 +81,7 @@ def _answer(seen: Observed, now: datetime, trigger: Trigger) -> Decision:
             assert_never(answer)
 
 
-def _found_running(seen: Observed, answer: Gate) -> Go | None:
+def _found_running(seen: Observed) -> RevisionRef | None:
     """What the targets carry and the status lost, to be proven where it runs.
 
     The wanted content waits for what stands against it. Another is needed as the way back, if it
@@ -87,11 +90,12 @@ def _found_running(seen: Observed, answer: Gate) -> Go | None:
     found = adoption.found(seen)
     if found is None or isinstance(ensured(seen, gates.delivery_of(seen, found)), Refusal):
         return None
+    return found
+
+
+def _is_wanted(seen: Observed, found: RevisionRef) -> bool:
     wanted = seen.revision
-    if not isinstance(wanted, RevisionView) or wanted.spec.digest != found.digest:
-        return Go(found, unwished(found.digest))
-    attempt = attempt_digest(seen.spec, found.digest)
-    return Go(found, attempt) if isinstance(answer, Ask | Go) else None
+    return isinstance(wanted, RevisionView) and wanted.spec.digest == found.digest
 
 
 def adopted_status(seen: Observed, now: datetime, same: Same) -> WorkflowStatus:
