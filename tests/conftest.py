@@ -33,6 +33,8 @@ _BUILT: dict[str, Callable[[], object]] = {
     "argo_controller": argo_rollouts.controller,
     "argo_cd": argocd.Programs,
     "helm": lambda: go_tools.program(go_tools.HELM),
+    "operator_image": images.belay,
+    "runner_image": images.runner,
 }
 """Fixtures that give what takes minutes to build, once."""
 

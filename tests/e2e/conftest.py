@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 from tests.conftest import Once
+from tests.harness import images, workbench_operator
 from tests.harness import workbench_manifests as manifests
-from tests.harness import workbench_operator
 from tests.harness.cluster import Cluster
 from tests.harness.workbench import Bench
 from tests.harness.workbench_flow import Flow
@@ -28,6 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.pods)
             item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session")
+def operator_image(cluster: Cluster) -> None:
+    """The operator's image is on the nodes."""
+    if not cluster.takes_images:
+        pytest.skip("the operator's image cannot be brought to the nodes of this cluster")
+    cluster.load_image(images.belay())
 
 
 @pytest.fixture(scope="session")

@@ -58,17 +58,14 @@ class Installed:
 
 @pytest.fixture
 def own_place(
-    cluster: Cluster, crds: None, helm: Path, tmp_path: Path
+    cluster: Cluster, crds: None, helm: Path, operator_image: None, tmp_path: Path
 ) -> Iterator[tuple[str, Installed]]:
     """In the place of the other cases' `own_place`."""
-    if not cluster.takes_images:
-        pytest.skip("the operator's image cannot be brought to the nodes of this cluster")
     try:
         release.unpack(FORMER, tmp_path / "former")
     except SetupError as error:
         pytest.skip(str(error))
-    for image in (images.belay(tmp_path / "former", FORMER), images.belay()):
-        cluster.load_image(image)
+    cluster.load_image(images.belay(tmp_path / "former", FORMER))
     with kube.namespace(cluster, "chart") as home, kube.namespace(cluster) as served:
         made = Release(cluster, home, f"belay-{uuid.uuid4().hex[:8]}")
         yield served, Installed(made, tmp_path / "former/charts/belay", served)

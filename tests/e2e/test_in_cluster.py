@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.e2e.conftest import Begin
-from tests.harness import images, kube
+from tests.harness import kube
 from tests.harness.cluster import Cluster
 from tests.harness.demo.install import Installation
 from tests.harness.setup import SetupError
@@ -37,10 +37,7 @@ class InPod:
 
 
 @pytest.fixture(scope="module")
-def installation(cluster: Cluster) -> Iterator[Installation]:
-    if not cluster.takes_images:
-        pytest.skip("the operator's image cannot be brought to the nodes of this cluster")
-    cluster.load_image(images.belay())
+def installation(cluster: Cluster, operator_image: None) -> Iterator[Installation]:
     with kube.namespace(cluster) as served:
         installed = Installation(cluster, f"belay-{uuid.uuid4().hex[:8]}", serves=served)
         try:
