@@ -146,7 +146,7 @@ class Proxy:
         if fault in (Fault.KILL_AFTER, Fault.UNANSWERED):
             return await self._silence(request, fault)
         if request.method == "GET" and answer.status == 200:
-            self._last[request.path_qs] = content
+            self._last[_read(request)] = content
         headers = {k: v for k in ("Content-Type", "Retry-After") if (v := answer.headers.get(k))}
         return web.Response(status=answer.status, body=content, headers=headers)
 
@@ -156,7 +156,7 @@ class Proxy:
     async def _met(self, stage: Stage, request: web.BaseRequest) -> Fault | None:
         writes = request.method != "GET" and "dryRun" not in request.query
         fault = await stage.meets(f"{request.method} {_kind(request)}", writes=writes)
-        return None if fault is Fault.STALE and request.path_qs not in self._last else fault
+        return None if fault is Fault.STALE and _read(request) not in self._last else fault
 
     def _due(self, request: web.BaseRequest) -> Fault | None:
         """Count the call; the fault that it is to meet."""
@@ -167,7 +167,7 @@ class Proxy:
         plan = self.plan
         if plan is None or plan.fault in OF_WATCHES or plan.index != index:
             return None
-        self.fired = plan.fault is not Fault.STALE or request.path_qs in self._last
+        self.fired = plan.fault is not Fault.STALE or _read(request) in self._last
         return plan.fault if self.fired else None
 
     def _instead(self, request: web.BaseRequest, fault: Fault) -> web.Response | None:
@@ -181,7 +181,7 @@ class Proxy:
                     return None
                 return _broken_off(request)
             case Fault.STALE:
-                old = self._last[request.path_qs]
+                old = self._last[_read(request)]
                 return web.Response(body=old, content_type="application/json")
             case _ if fault in CODES:
                 return _refusal(fault)
@@ -277,6 +277,11 @@ def _kind(request: web.BaseRequest) -> str:
         return request.path
     kind, _, sub = found.groups()
     return f"{kind}/{sub}" if sub else kind
+
+
+def _read(request: web.BaseRequest) -> str:
+    """What is read, however new it has to be."""
+    return str(request.rel_url.without_query_params("resourceVersion", "resourceVersionMatch"))
 
 
 def _broken_off(request: web.BaseRequest) -> web.Response:

@@ -81,6 +81,7 @@ class FakeCluster:
         *,
         labels: str | None = None,
         fields: str | None = None,
+        recent: bool = False,
     ) -> Objects:
         page = await self._call(
             Call("list", resource, namespace),

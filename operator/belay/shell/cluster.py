@@ -11,12 +11,15 @@ from kubernetes.aio.client.api_client import ApiClient
 from belay.shell.errors import Unavailable, translate
 from belay.shell.login import configure
 from belay.shell.metadata import read_page
+from belay.shell.recent import Recent
 from belay.shell.resources import PODS, Object, Objects, Resource
 from belay.shell.transport import APPLY, JSON, OnRequest, Query, Read, Request, Transport, lines
 
 WATCH_SECONDS: Final = 300
 PAGE: Final = 500
 _METADATA: Final = "application/json;as={};g=meta.k8s.io;v=v1"
+
+_SINCE: Final = ("resourceVersion", "resourceVersionMatch")
 
 _ALL_SENT: Final = "k8s.io/initial-events-end"
 
@@ -32,6 +35,7 @@ class Cluster:
     def __init__(self, transport: Transport, namespace: str) -> None:
         self.transport = transport
         self.namespace = namespace
+        self._recent = Recent()
 
     @classmethod
     async def connect(
@@ -78,9 +82,17 @@ class Cluster:
         *,
         labels: str | None = None,
         fields: str | None = None,
+        recent: bool = False,
     ) -> Objects:
-        """All objects, read page by page."""
-        found, _ = await self._pages(resource, namespace, labels, fields, JSON)
+        """All objects, read page by page: as they are now.
+
+        `recent`: or as they were a moment ago, but not before the last list or event of the kind.
+        """
+        query: Query = {"labelSelector": labels, "fieldSelector": fields}
+        if recent and (since := self._recent.version(resource, namespace)) is not None:
+            query = {**query, "resourceVersion": since, "resourceVersionMatch": "NotOlderThan"}
+        found, version = await self._pages(resource, namespace, query, JSON)
+        self._recent.note(resource, namespace, version)
         return found
 
     async def list_metadata(
@@ -88,14 +100,14 @@ class Cluster:
     ) -> tuple[Objects, str]:
         """Metadata of all objects, and the resourceVersion to watch from."""
         accept = _METADATA.format("PartialObjectMetadataList")
-        return await self._pages(resource, namespace, labels, None, accept)
+        return await self._pages(resource, namespace, {"labelSelector": labels}, accept)
 
     async def metadata_pages(
         self, resource: Resource, namespace: str | None = None
     ) -> AsyncIterator[tuple[Objects, str]]:
         """What `read_page` reads, page by page, each with the resourceVersion to watch from."""
         accept = _METADATA.format("PartialObjectMetadataList")
-        async for page in self._each_page(resource, namespace, None, None, accept, read_page):
+        async for page in self._each_page(resource, namespace, {}, accept, read_page):
             yield page
 
     async def metadata_stream(
@@ -226,7 +238,9 @@ class Cluster:
                 if event["type"] == "ERROR":
                     status = event["object"]
                     raise translate(int(status.get("code") or 500), status, None)
-                yield event["type"], event["object"]
+                kind, body = event["type"], event["object"]
+                self._recent.note(resource, namespace, body["metadata"]["resourceVersion"])
+                yield kind, body
 
     @asynccontextmanager
     async def exec(
@@ -242,17 +256,11 @@ class Cluster:
             yield socket
 
     async def _pages(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        labels: str | None,
-        fields: str | None,
-        accept: str,
+        self, resource: Resource, namespace: str | None, query: Query, accept: str
     ) -> tuple[Objects, str]:
         found: Objects = []
         version = ""
-        pages = self._each_page(resource, namespace, labels, fields, accept)
-        async for page, listed_at in pages:
+        async for page, listed_at in self._each_page(resource, namespace, query, accept):
             found += page
             version = listed_at
         return found, version
@@ -261,22 +269,18 @@ class Cluster:
         self,
         resource: Resource,
         namespace: str | None,
-        labels: str | None,
-        fields: str | None,
+        query: Query,
         accept: str,
         read: Read = json.loads,
     ) -> AsyncIterator[tuple[Objects, str]]:
-        following: str | None = None
         path = resource.path(namespace)
-        while following != "":
-            query: Query = {
-                "limit": PAGE,
-                "continue": following,
-                "labelSelector": labels,
-                "fieldSelector": fields,
-            }
-            request = Request("list", resource, path, query, accept=accept)
+        following: Query | None = {}
+        while following is not None:
+            request = Request(
+                "list", resource, path, {"limit": PAGE, **query, **following}, accept=accept
+            )
             page = await self.transport.send(request, read)
-            following = str(page["metadata"].get("continue") or "")
-            version = str(page["metadata"].get("resourceVersion") or "")
-            yield page.get("items") or [], version
+            more = page["metadata"].get("continue")
+            # A token tells by itself which version its page is of.
+            following = {"continue": more, **dict.fromkeys(_SINCE)} if more else None
+            yield page.get("items") or [], str(page["metadata"].get("resourceVersion") or "")

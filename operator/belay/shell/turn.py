@@ -32,10 +32,12 @@ class Turn:
         return self._objects[at]
 
     async def listed(self, resource: Resource, labels: str) -> list[Object]:
-        """All objects with these labels, as they were when this turn first asked."""
+        """All objects with these labels, as they were when this turn first asked or just before."""
         at = (resource.plural, labels)
         if at not in self._lists:
-            self._lists[at] = await self.cluster.list(resource, self.key.namespace, labels=labels)
+            self._lists[at] = await self.cluster.list(
+                resource, self.key.namespace, labels=labels, recent=True
+            )
         return self._lists[at]
 
     async def heed(self) -> None:

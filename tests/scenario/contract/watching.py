@@ -41,6 +41,16 @@ class Watching:
         assert (kind, found["metadata"]["name"]) == ("ADDED", "w")
         assert "spec" not in found
 
+    async def test_a_recent_list_holds_what_a_watch_has_told(self, api: Api) -> None:
+        await api.cluster.list(CONFIG_MAPS, api.namespace)
+        _, version = await api.cluster.list_metadata(CONFIG_MAPS, api.namespace)
+        for number in range(20):
+            made = await api.create(CONFIG_MAPS, bodies.config_map(f"m{number}"))
+            await _events(api, CONFIG_MAPS, version, 1)
+            version = made["metadata"]["resourceVersion"]
+            found = await api.cluster.list(CONFIG_MAPS, api.namespace, recent=True)
+            assert made["metadata"]["uid"] in [o["metadata"]["uid"] for o in found]
+
     async def test_a_quiet_watch_ends_by_itself_and_can_be_gone_on_from(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
