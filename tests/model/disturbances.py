@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.model import steps
 from tests.model.state import Kept, Operator, Progress, State, Target, WriteStatus, dumped
-from tests.model.steps import Step, World, wished, woken
+from tests.model.steps import Step, wished, woken
+from tests.model.world import World
 from tests.unit.core.toy_cluster import applied
 
 from belay.api.status import WorkflowStatus

@@ -50,8 +50,8 @@ def before_call(state: State, call: Call, good: frozenset[str]) -> None:
                 raise Violation("intent before effect", "a preview pod without a record")
         case PauseInstances(writes) | ResumeInstances(writes):
             _instances(state, call, {w.body["metadata"]["uid"] for w in writes})
-        case WriteStatus(status):
-            _written(state, status, good)
+        case WriteStatus(kept):
+            _written(state, kept.status, good)
         case _:
             pass
 

@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 from tests.model.state import THEIRS, Cluster, Job, Kept, Ledger, State, Wish
-from tests.model.steps import Mode, World, natural
+from tests.model.steps import natural
+from tests.model.world import Mode, World
 from tests.unit.core import world
 
 from belay.api.status import WorkflowStatus

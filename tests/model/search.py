@@ -19,10 +19,11 @@ Choice = tuple[str, str, State]
 
 @dataclass(frozen=True)
 class Bounds:
-    """How often each disturbance may happen, and how many of all."""
+    """How often each disturbance may happen, how many of all, and how many that are no crash."""
 
     each: Mapping[str, int] = field(default_factory=dict)
     total: int = 0
+    others: float = float("inf")
     seconds: float = float("inf")
 
 
@@ -81,7 +82,7 @@ class _Search:
     def __init__(
         self, scenario: Scenario, bounds: Bounds, expected: tuple[object, ...] | None
     ) -> None:
-        self._scenario = scenario
+        self._scenario = replace(scenario, world=replace(scenario.world))
         self._bounds = bounds
         self._expected = expected
         self._numbers: dict[Hashable, int] = {}
@@ -173,9 +174,10 @@ def disturbed(state: State, scenario: Scenario, bounds: Bounds) -> list[Choice]:
     had = state.ledger.disturbed
     if len(had) >= bounds.total:
         return []
+    kinds = DISTURBANCES if len(had) - had.count("crash") < bounds.others else ("crash",)
     return [
         (name, label, after)
-        for name in DISTURBANCES
+        for name in kinds
         if had.count(name) < bounds.each.get(name, 0)
         for label, after in disturbed_by(name, state, scenario)
     ]

@@ -16,7 +16,7 @@ from belay.api.instance_kinds import SHIPPED
 from belay.api.instances import Policy
 from belay.api.status import Rollout, WorkflowStatus
 from belay.api.workflow import TargetKind, WorkflowSpec, Workload
-from belay.core import reading
+from belay.core import milestones, reading
 from belay.core.decision import Action
 from belay.core.delivery import config_map_name
 from belay.core.evidence.contact import LostContact
@@ -66,11 +66,13 @@ class Progress(IntEnum):
 class Kept:
     """A status with its canonical form: without times, messages and uids."""
 
-    __slots__ = ("key", "status")
+    __slots__ = ("key", "status", "told")
 
     def __init__(self, status: WorkflowStatus) -> None:
         self.status = status
         self.key = _status_key(status)
+        self.told = names(milestones.known(status, NOW))
+        """Events that each process tells that reads it: the one before it may have died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class Cluster:
     status: Kept
     target: Target | None = field(default_factory=Target)
     config_maps: tuple[ConfigMapView, ...] = ()
+    """By name."""
     preview: PreviewPod | None = None
     jobs: tuple[Job, ...] = ()
 
@@ -170,7 +173,7 @@ class Cluster:
             self.wish.key,
             self.status.key,
             self.target.key if self.target else None,
-            tuple(sorted((c.name, tuple(sorted(c.owners))) for c in self.config_maps)),
+            tuple((c.name, c.owners) for c in self.config_maps),
             self.preview,
             self.jobs,
         )
@@ -178,12 +181,12 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class WriteStatus:
-    status: WorkflowStatus
+    kept: Kept
 
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    milestones: tuple[Milestone, ...]
+    told: tuple[Milestone, ...]
 
 
 Call = Action | WriteStatus | Tell
@@ -373,6 +376,11 @@ def _preview(body: str, progress: Progress) -> Pod:
     return read_pod(made, mounted_container(made["spec"]))
 
 
+def names(told: tuple[Milestone, ...]) -> frozenset[tuple[str, str]]:
+    """Of events."""
+    return frozenset((m.occasion, str(m.reason)) for m in told)
+
+
 def _status_key(status: WorkflowStatus) -> Hashable:
     rollout = status.rollout
     return (
@@ -412,9 +420,9 @@ def _rollout_key(rollout: Rollout) -> Hashable:
 
 def _call_key(call: Call) -> Hashable:
     match call:
-        case WriteStatus(status):
-            return "status", _status_key(status)
-        case Tell(milestones):
-            return "tell", tuple((m.occasion, m.reason) for m in milestones)
+        case WriteStatus(kept):
+            return "status", kept.key
+        case Tell(told):
+            return "tell", names(told)
         case _:
             return call.told

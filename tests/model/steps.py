@@ -5,11 +5,9 @@ come between any two of them.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Final
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 from tests.model import oracles
 from tests.model.state import (
@@ -17,7 +15,6 @@ from tests.model.state import (
     Call,
     Cluster,
     Job,
-    Kept,
     Operator,
     PreviewPod,
     Progress,
@@ -27,8 +24,9 @@ from tests.model.state import (
     Wish,
     WriteStatus,
     dumped,
-    observe,
+    names,
 )
+from tests.model.world import GOT, Mode, World
 from tests.unit.core.toy_cluster import applied
 from tests.unit.core.world import NOW, Raw, seconds
 
@@ -40,8 +38,6 @@ from belay.api.names import (
 )
 from belay.api.status import Baseline
 from belay.api.words import Reason, Stage, Verdict
-from belay.core import milestones
-from belay.core.decide import decide
 from belay.core.decision import (
     AccountFor,
     Action,
@@ -56,64 +52,12 @@ from belay.core.decision import (
     TryDelivery,
 )
 from belay.core.evidence.contact import LostContact
-from belay.core.evidence.probe import Answer, Probe, Sample, Tally, judge
-from belay.core.observed import ConfigMapView, DryRun, Observed, Refusal
+from belay.core.evidence.probe import Answer, Probe, ProbePlan, Sample, Tally, judge
+from belay.core.observed import ConfigMapView, DryRun, Refusal
 
 MOST_DECISIONS = 24
 DENIED = Refusal(Reason.ENVIRONMENT_FORBIDDEN, "no")
-Decide = Callable[[Observed, datetime], Decision]
 Step = tuple[str, State]
-
-
-class Mode(StrEnum):
-    """How pods with one content behave."""
-
-    GOOD = "good"
-    WRONG = "wrong"
-    LATE = "right at the gate, wrong on real traffic"
-    UNREADY = "never ready"
-    UNCLEAR = "no check can tell"
-    UNCLEAR_LATE = "right at the gate, and no check can tell on real traffic"
-
-
-_ANSWERS: Final = {
-    Mode.GOOD: (Answer.RIGHT, Answer.RIGHT),
-    Mode.WRONG: (Answer.WRONG, Answer.WRONG),
-    Mode.LATE: (Answer.RIGHT, Answer.WRONG),
-    Mode.UNREADY: (Answer.WRONG, Answer.WRONG),
-    Mode.UNCLEAR: (Answer.UNASKED, Answer.UNASKED),
-    Mode.UNCLEAR_LATE: (Answer.RIGHT, Answer.UNASKED),
-}
-"""Before real traffic, and on it."""
-_GOT: Final = {
-    Answer.RIGHT: "200",
-    Answer.WRONG: "500 instead of 200",
-    Answer.UNASKED: "a Secret is missing",
-    Answer.NONE: "no answer within 1 s",
-}
-
-
-@dataclass(frozen=True)
-class World:
-    """What does not change in one search."""
-
-    modes: Mapping[str, Mode] = field(default_factory=dict)
-    promotes_unclear: bool = False
-    """The spec wants that."""
-    decide: Decide = decide
-
-    @property
-    def good(self) -> frozenset[str]:
-        """What may become stable."""
-        unclear = {Mode.UNCLEAR, Mode.UNCLEAR_LATE} if self.promotes_unclear else set()
-        return frozenset(c for c in CONTENTS.values() if self.mode(c) in {Mode.GOOD, *unclear})
-
-    def mode(self, content: str | None) -> Mode:
-        return self.modes.get(content or "", Mode.GOOD)
-
-    def answer(self, content: str | None, stage: Stage) -> Answer:
-        before, real = _ANSWERS[self.mode(content)]
-        return real if stage is Stage.OBSERVATION else before
 
 
 def natural(state: State, world: World) -> list[Step]:
@@ -152,27 +96,23 @@ def think(state: State, world: World) -> State:
     for _ in range(MOST_DECISIONS):
         turn = state.operator.turn
         assert turn is not None
-        state = _noted(_looked(state, turn), turn)
-        decision = world.decide(observe(state, turn), NOW + seconds(state.now))
-        calls: tuple[Call, ...] = decision.actions
-        if decision.status is not None:
-            calls = (*calls, WriteStatus(decision.status))
-        if decision.milestones and calls:
-            calls = (*calls, Tell(decision.milestones))
-        elif decision.milestones:
-            state = _tell(state, decision.milestones)
-        turn = replace(turn, calls=calls, again=decision.again, failure=None)
+        state = _told(_looked(state, turn), turn.read.status.told)
+        decision, calls = world.thought(state, turn)
+        if not calls:
+            state = _told(state, names(decision.milestones))
+        over = not calls and not decision.again
+        plan, tallies = pursued(state.operator, decision)
         operator = replace(
-            pursued(state.operator, decision),
-            turn=turn,
+            state.operator,
+            turn=None if over else replace(turn, calls=calls, again=decision.again, failure=None),
             follows=decision.follow,
             looks_again=decision.requeue is not None,
+            plan=plan,
+            tallies=tallies,
         )
         state = replace(state, operator=operator)
-        if calls:
+        if calls or over:
             return state
-        if not decision.again:
-            return replace(state, operator=replace(operator, turn=None))
     raise oracles.Violation("eventually stable", "a turn has no end")
 
 
@@ -183,12 +123,11 @@ def call_made(state: State, world: World, call: Call) -> State:
     if isinstance(call, WriteStatus) and _wish_differs(turn.read, state.cluster):
         return conflict(state)
     oracles.before_call(state, call, world.good)
-    rest = tuple(c for c in turn.calls if c is not call)
-    turn = replace(turn, calls=rest)
-    state = replace(state, operator=replace(state.operator, turn=turn))
+    turn = replace(turn, calls=tuple(c for c in turn.calls if c is not call))
     match call:
         case Tell(told):
-            state = _tell(state, told)
+            state = replace(state, operator=replace(state.operator, turn=turn))
+            state = _told(state, names(told))
         case WriteStatus():
             state = _status_written(state, turn, call)
         case _:
@@ -220,14 +159,14 @@ def _wish_differs(read: Cluster, live: Cluster) -> bool:
 
 
 def _status_written(state: State, turn: Turn, call: WriteStatus) -> State:
-    old, kept, ledger = state.cluster.status.status, Kept(call.status), state.ledger
-    new = call.status.rollout
+    old, kept, ledger = state.cluster.status.status, call.kept, state.ledger
+    new = kept.status.rollout
     if new is not None:
         if old.rollout is None or old.rollout.id != new.id:
             ledger = replace(ledger, status_writes=0, target_writes=0)
         if oracles.begins_revert(old, new):
             ledger = replace(ledger, reverts=(*ledger.reverts, new.id))
-    fresh = {h.id: h for h in call.status.history if h not in old.history}
+    fresh = {h.id: h for h in kept.status.history if h not in old.history}
     ended = tuple((i, str(h.outcome)) for i, h in fresh.items() if not i.endswith("-0"))
     ledger = replace(ledger, ended=(*ledger.ended, *ended), status_writes=ledger.status_writes + 1)
     turn = replace(turn, read=replace(turn.read, status=kept))
@@ -248,7 +187,8 @@ def effect(state: State, world: World, turn: Turn, action: Action) -> State | No
         case EnsureConfigMap(body):
             view = _config_map(body, cluster)
             others = tuple(c for c in cluster.config_maps if c.name != view.name)
-            cluster = replace(cluster, config_maps=(*others, view))
+            maps = sorted((*others, view), key=lambda c: c.name)
+            cluster = replace(cluster, config_maps=tuple(maps))
         case CreatePreview(body):
             if not _is_there(cluster, body["metadata"]["name"]):
                 cluster = replace(cluster, preview=PreviewPod(dumped(body)))
@@ -279,9 +219,8 @@ def effect(state: State, world: World, turn: Turn, action: Action) -> State | No
         jobs=cluster.jobs,
         target=cluster.target if isinstance(action, ApplyTemplate) else turn.read.target,
     )
-    state = replace(state, cluster=cluster)
     operator = replace(state.operator, turn=replace(turn, read=read))
-    return replace(state, operator=operator)
+    return replace(state, cluster=cluster, operator=operator)
 
 
 def _with_instances(cluster: Cluster, action: Action) -> Cluster:
@@ -326,34 +265,29 @@ def _baseline(state: State, world: World, action: TryDelivery) -> tuple[Baseline
     cluster = state.cluster
     content = cluster.target.carries if cluster.target else None
     answer = Answer.NONE if state.cut_off else world.answer(content, Stage.GATE)
-    verdict = judge(Sample(answer, _GOT[answer], NOW), ready=True, another_answered=False)
+    verdict = judge(Sample(answer, GOT[answer], NOW), ready=True, another_answered=False)
     names = dict.fromkeys(p.check.name for p in action.baseline.probes)
     return tuple(Baseline(check=n, verdict=verdict) for n in names)
 
 
 def _looked(state: State, turn: Turn) -> State:
-    rollout = turn.read.rollout
+    rollout, before = turn.read.rollout, state.operator.looking
     looking = None
     if rollout is not None:
         at = f"{rollout.id}/{rollout.phase}/{rollout.suspended_at}"
-        before = state.operator.looking
         looking = before if before and before[0] == at else (at, state.now)
+    if looking == before:
+        return state
     return replace(state, operator=replace(state.operator, looking=looking))
 
 
-def _noted(state: State, turn: Turn) -> State:
-    """Events that a process before this one may not have told."""
-    return _tell(state, milestones.known(turn.read.status.status, NOW))
-
-
-def _tell(state: State, told: tuple[milestones.Milestone, ...]) -> State:
-    names = frozenset((m.occasion, str(m.reason)) for m in told)
-    if names <= state.ledger.events:
+def _told(state: State, events: frozenset[tuple[str, str]]) -> State:
+    if events <= state.ledger.events:
         return state
-    return replace(state, ledger=replace(state.ledger, events=state.ledger.events | names))
+    return replace(state, ledger=replace(state.ledger, events=state.ledger.events | events))
 
 
-def pursued(operator: Operator, decision: Decision) -> Operator:
+def pursued(operator: Operator, decision: Decision) -> tuple[ProbePlan | None, tuple[Tally, ...]]:
     """As the prober: a new session starts fresh tallies."""
     plan, before = decision.probes, operator.plan
     known: dict[tuple[str, str], Tally] = {}
@@ -361,8 +295,7 @@ def pursued(operator: Operator, decision: Decision) -> Operator:
         plan = replace(plan, heard=before.heard)
         known = {(t.check, t.pod_uid): t for t in operator.tallies}
     asked = plan.probes if plan else ()
-    tallies = tuple(known.get((p.check.name, p.pod_uid)) or _blank(p) for p in asked)
-    return replace(operator, plan=plan, tallies=tallies)
+    return plan, tuple(known.get((p.check.name, p.pod_uid)) or _blank(p) for p in asked)
 
 
 def _blank(probe: Probe) -> Tally:
@@ -425,7 +358,7 @@ def _answers(state: State, world: World) -> Iterator[Step]:
         else:
             continue
         answer = Answer.NONE if state.cut_off else world.answer(content, probe.stage)
-        sample = Sample(answer, _GOT[answer], NOW + seconds(state.now))
+        sample = Sample(answer, GOT[answer], NOW + seconds(state.now))
         verdict = judge(sample, ready=probe.ready, another_answered=False)
         if verdict is Verdict.INCONCLUSIVE and tally.tries:
             continue
@@ -495,10 +428,10 @@ def wished(state: State, wish: Wish) -> State:
 
 def told(call: Call) -> str:
     match call:
-        case WriteStatus(status):
-            return f"writes the status: {status.phase}"
-        case Tell(milestones_):
-            return f"tells {', '.join(str(m.reason) for m in milestones_)}"
+        case WriteStatus(kept):
+            return f"writes the status: {kept.status.phase}"
+        case Tell(events):
+            return f"tells {', '.join(str(m.reason) for m in events)}"
         case ApplyTemplate(body):
             template = body.get("spec", {}).get("template")
             digest = template and template["metadata"]["annotations"][ANNOTATION_CONTENT_DIGEST]
