@@ -1,11 +1,11 @@
 """What carries our label, and letting go what no rollout holds any more."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from belay.api.instance_kinds import InstanceKind
 from belay.api.names import LABEL_PAUSED_BY
-from belay.core.decision import InstanceWrite
+from belay.core.instances.orphans import freed, holds
 from belay.core.workloads import KINDS
 from belay.core.workloads.raw import is_paused_by_us
 from belay.shell.cluster import Cluster
@@ -104,12 +104,7 @@ async def orphans(cluster: Cluster, found: Iterable[Marked]) -> list[Marked]:
 async def _holding(cluster: Cluster, namespace: str) -> set[str]:
     """UIDs of Workflows whose record says that they may have something paused."""
     listed = await cluster.list(WORKFLOWS, namespace)
-    return {w["metadata"]["uid"] for w in listed if _holds(w.get("status") or {})}
-
-
-def _holds(status: Mapping[str, Object]) -> bool:
-    rollout = status.get("rollout") or {}
-    return bool(rollout.get("paused")) and "outcome" not in rollout
+    return {w["metadata"]["uid"] for w in listed if holds(w.get("status") or {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +118,7 @@ class Released:
 async def release(cluster: Cluster, engines: Engines, found: Iterable[Marked]) -> Released:
     """Let them go as they were read; what changed meanwhile is left to the next look."""
     some = list(found)
-    writes = {id(one): _release(one) for one in some if one.kind is not None}
+    writes = {id(one): freed(one.kind, one.metadata) for one in some if one.kind is not None}
     failed = {id(write): error for write, error in await write_all(cluster, writes.values())}
     done, refused = list[str](), list[str]()
     for one in some:
@@ -158,11 +153,3 @@ def _by_engine(found: Iterable[Marked]) -> dict[tuple[str, str], list[Marked]]:
         if one.kind is None:
             groups.setdefault((one.metadata["namespace"], one.holder), []).append(one)
     return groups
-
-
-def _release(one: Marked) -> InstanceWrite:
-    assert one.kind is not None  # noqa: S101
-    kept = ("name", "namespace", "uid", "resourceVersion")
-    metadata = {key: one.metadata[key] for key in kept}
-    body = {"apiVersion": one.kind.api_version, "kind": one.kind.kind, "metadata": metadata}
-    return InstanceWrite(one.kind, body)
