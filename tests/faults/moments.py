@@ -21,8 +21,9 @@ from belay.core.decision import (
     ResumeInstances,
 )
 
-UNPLAYABLE: Final = frozenset({"deadline", "cut off"})
-"""Nobody can have time pass in a real run; and one Workflow says nothing of a network."""
+UNPLAYABLE: Final = frozenset({"deadline", "cut off", "workflow deleted"})
+"""Nobody can have time pass in a real run; one Workflow says nothing of a network; and here is no
+garbage collector, nor an end to be judged of what is gone."""
 _KINDS: Final = {
     WriteStatus: "workflows/status",
     ApplyTemplate: "deployments",

@@ -21,6 +21,7 @@ MOST = {
     "repeated wake-up": 1,
     "wish v3": 1,
     "target deleted": 1,
+    "workflow deleted": 1,
 }
 """How often each may happen by default, all in one run."""
 

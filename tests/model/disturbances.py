@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.model import steps
-from tests.model.state import Kept, Operator, Progress, State, Target, WriteStatus, dumped
+from tests.model.state import Kept, Ledger, Operator, Progress, State, Target, WriteStatus, dumped
 from tests.model.steps import Step, wished, woken
 from tests.model.world import World
 from tests.unit.core.toy_cluster import applied
@@ -174,6 +174,13 @@ def status_lost(state: State, world: World) -> Iterator[Step]:
     yield "the status is lost", woken(replace(after, ledger=ledger))
 
 
+def workflow_deleted(state: State, world: World) -> Iterator[Step]:
+    """No finalizer keeps it: the turn under way goes on with what it has read."""
+    after = replace(state.cluster, uid=None, status=Kept(WorkflowStatus()))
+    ledger = Ledger(disturbed=state.ledger.disturbed)
+    yield "the Workflow is deleted", woken(replace(state, cluster=after, ledger=ledger))
+
+
 def _after(state: State, **update: Any) -> State:
     after = replace(state, cluster=replace(state.cluster, **update))
     return woken(after) if state.operator.follows else after
@@ -203,10 +210,16 @@ DISTURBANCES: dict[str, Disturb] = {
     "preview deleted": preview_deleted,
     "content deleted": content_deleted,
     "status lost": status_lost,
+    "workflow deleted": workflow_deleted,
 }
 WILFUL = sorted(DISTURBANCES.keys() - {"status lost"})
 FORGETFUL = sorted(k for k in DISTURBANCES if not k.startswith("wish "))
 """A lost status and a newer wish do not come together: docs/reliability.md, Known."""
+TO_THE_WORKFLOW = frozenset(
+    {"suspend", "retry", "abort", "status lost", "workflow deleted", "stale read"}
+    | {kind for kind in DISTURBANCES if kind.startswith("wish ")}
+)
+"""For these it has to be there."""
 NEUTRAL = frozenset(
     {
         "crash",

@@ -68,7 +68,8 @@ def _instances(state: State, call: Call, uids: set[str]) -> None:
 def _record(state: State) -> Cluster:
     """Where the durable record is; where somebody has just taken that away, what it was."""
     turn = state.operator.turn
-    return turn.read if turn and "status lost" in state.ledger.disturbed else state.cluster
+    taken = "status lost" in state.ledger.disturbed or state.cluster.uid is None
+    return turn.read if turn and taken else state.cluster
 
 
 def _touched(state: State, content: str | None) -> None:
@@ -87,7 +88,8 @@ def _touched(state: State, content: str | None) -> None:
     if content != meant:
         what = f"{content} is delivered at {rollout.phase}, and {meant} is meant"
         raise Violation("one revision on a target", what)
-    limit = MOST_TARGET_WRITES + len(state.ledger.disturbed)
+    gone = state.cluster.uid is None
+    limit = 1 if gone else MOST_TARGET_WRITES + len(state.ledger.disturbed)
     if state.ledger.target_writes >= limit:
         raise Violation("writes within budget", f"more than {limit} writes to the target")
 
@@ -155,9 +157,9 @@ def at_end(state: State, good: frozenset[str]) -> None:
     for id_, outcome in ledger.ended:
         if not any(o.startswith(id_) and r == outcome for o, r in ledger.events):
             raise Violation("one event per milestone", f"no event {outcome} of rollout {id_}")
-    if cluster.preview is not None and "status lost" not in ledger.disturbed:
-        raise Violation("nothing is left", f"preview pod {cluster.preview.pod.name}")
-    _nothing_paused(cluster, ledger.disturbed)
+    _nothing_left(cluster, ledger.disturbed)
+    if cluster.uid is None:
+        return
     if MOVED_BY_OTHERS & set(ledger.disturbed) or cluster.target is None:
         return
     active = CONTENTS[status.active.content_digest] if status.active else None
@@ -173,13 +175,13 @@ def at_end(state: State, good: frozenset[str]) -> None:
     _newer_wish(cluster, ledger.disturbed, good)
 
 
-def _nothing_paused(cluster: Cluster, disturbed: tuple[str, ...]) -> None:
-    """What a lost record knew of, or had no time to be let go, is the sweeper's to let go."""
-    rollout = cluster.status.status.rollout
-    counts = rollout.instances if rollout is not None else None
-    swept = "status lost" in disturbed or (counts is not None and counts.not_resumed)
+def _nothing_left(cluster: Cluster, disturbed: tuple[str, ...]) -> None:
+    """What nobody holds is the sweeper's to let go, and the garbage collector's to take away."""
+    out_of_sight = "status lost" in disturbed and cluster.uid is not None
+    if cluster.preview is not None and not out_of_sight:
+        raise Violation("nothing is left", f"preview pod {cluster.preview.pod.name}")
     for job in cluster.jobs:
-        if job.suspended != (job.name == THEIRS) and not swept:
+        if job.holder or job.suspended != (job.name == THEIRS):
             raise Violation("nothing is left paused", f"{job} at {cluster.status.status.phase}")
 
 

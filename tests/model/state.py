@@ -124,6 +124,10 @@ class PreviewPod:
     def pod(self) -> Pod:
         return _preview(self.body, self.progress)
 
+    @property
+    def owners(self) -> frozenset[str]:
+        return _owners(self.body)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -160,6 +164,8 @@ class Cluster:
     """By name."""
     preview: PreviewPod | None = None
     jobs: tuple[Job, ...] = ()
+    uid: str | None = UID
+    """Of the Workflow; None where it is deleted."""
 
     @property
     def rollout(self) -> Rollout | None:
@@ -176,6 +182,7 @@ class Cluster:
             tuple((c.name, c.owners) for c in self.config_maps),
             self.preview,
             self.jobs,
+            self.uid,
         )
 
 
@@ -286,9 +293,10 @@ class State:
 def observe(state: State, turn: Turn) -> Observed:
     """What `decide` is given in this turn; of the cluster only what `reading` asks for."""
     read, operator = turn.read, state.operator
+    assert read.uid is not None
     seen = Observed(
         key=KEY,
-        uid=UID,
+        uid=read.uid,
         generation=read.wish.generation,
         spec=read.wish.spec,
         status=read.status.status,
@@ -322,10 +330,10 @@ def observe(state: State, turn: Turn) -> Observed:
 
 
 def _instances(read: Cluster, look: Look) -> Instances | None:
-    if look is Look.NONE:
+    if look is Look.NONE or read.uid is None:
         return None
     found = Instances(
-        UID, read.rollout.id if read.rollout else "", tuple(j.view for j in read.jobs)
+        read.uid, read.rollout.id if read.rollout else "", tuple(j.view for j in read.jobs)
     )
     return found if look is Look.WANTED else replace(found, resources=found.held)
 
@@ -379,6 +387,11 @@ def _preview(body: str, progress: Progress) -> Pod:
 def names(told: tuple[Milestone, ...]) -> frozenset[tuple[str, str]]:
     """Of events."""
     return frozenset((m.occasion, str(m.reason)) for m in told)
+
+
+@cache
+def _owners(body: str) -> frozenset[str]:
+    return frozenset(o["uid"] for o in json.loads(body)["metadata"].get("ownerReferences", []))
 
 
 def _status_key(status: WorkflowStatus) -> Hashable:

@@ -28,7 +28,7 @@ from tests.model.state import (
 )
 from tests.model.world import GOT, Mode, World
 from tests.unit.core.toy_cluster import applied
-from tests.unit.core.world import NOW, Raw, seconds
+from tests.unit.core.world import KEY, NOW, Raw, seconds
 
 from belay.api.names import (
     ANNOTATION_CONTENT_DIGEST,
@@ -53,6 +53,7 @@ from belay.core.decision import (
 )
 from belay.core.evidence.contact import LostContact
 from belay.core.evidence.probe import Answer, Probe, ProbePlan, Sample, Tally, judge
+from belay.core.instances import orphans
 from belay.core.observed import ConfigMapView, DryRun, Refusal
 
 MOST_DECISIONS = 24
@@ -67,6 +68,8 @@ def natural(state: State, world: World) -> list[Step]:
         *_controllers(state, world),
         *_answers(state, world),
         *_silence(state),
+        *_swept(state),
+        *_collected(state),
     ]
     return [*(steps or _idle(state, world)), *_contact_back(state)]
 
@@ -87,8 +90,15 @@ def _operator(state: State, world: World) -> Iterator[Step]:
 
 
 def begin_turn(state: State, world: World, read: Cluster) -> State:
+    if read.uid is None:
+        return replace(state, operator=_forgotten(state.operator))
     operator = replace(state.operator, awake=False, turn=Turn(read))
     return think(replace(state, operator=operator), world)
+
+
+def _forgotten(operator: Operator) -> Operator:
+    """Nothing of a deleted Workflow stays in the process."""
+    return Operator(awake=False, lost_contact=operator.lost_contact)
 
 
 def think(state: State, world: World) -> State:
@@ -369,6 +379,38 @@ def _answers(state: State, world: World) -> Iterator[Step]:
         yield label, woken(replace(state, operator=replace(operator, tallies=tuple(tallies))))
 
 
+def _swept(state: State) -> Iterator[Step]:
+    """By the periodic look, or by the one after a deletion."""
+    cluster = state.cluster
+    if not any(job.holder for job in cluster.jobs) or not _may_be_left(state):
+        return
+    holding = cluster.uid if orphans.holds(cluster.status.status.to_api()) else None
+    for job in cluster.jobs:
+        if job.holder and job.holder != holding:
+            known = {"name": job.name, "namespace": KEY.namespace, "uid": job.view.uid}
+            write = orphans.freed(job.view.kind, known | {"resourceVersion": ""})
+            jobs = tuple(_owned(j, write) for j in cluster.jobs)
+            after = replace(state, cluster=replace(cluster, jobs=jobs))
+            yield f"the sweeper lets Job {job.name} go", after
+
+
+def _may_be_left(state: State) -> bool:
+    """Else the sweeper would make good what `decide` should not have left to it."""
+    rollout = state.cluster.status.status.rollout
+    counts = rollout.instances if rollout is not None else None
+    out_of_time = counts is not None and counts.not_resumed > 0
+    return out_of_time or state.cluster.uid is None or "status lost" in state.ledger.disturbed
+
+
+def _collected(state: State) -> Iterator[Step]:
+    """The garbage collector of Kubernetes takes what had owners, and has none any more."""
+    preview = state.cluster.preview
+    if preview is not None and preview.owners and state.cluster.uid not in preview.owners:
+        cluster = replace(state.cluster, preview=None)
+        after = replace(state, cluster=cluster)
+        yield "the preview pod goes with its Workflow", _followed(after)
+
+
 def _silence(state: State) -> Iterator[Step]:
     """So many other Workflows fell silent, too, that the fault is none of theirs."""
     operator = state.operator
@@ -393,7 +435,7 @@ def _contact_back(state: State) -> Iterator[Step]:
 def _idle(state: State, world: World) -> list[Step]:
     """Nothing moves: the suspension is lifted, a look finds something, or time passes."""
     wish = state.cluster.wish
-    if wish.spec.suspend:
+    if wish.spec.suspend and state.cluster.uid is not None:
         lifted = wish.spec.model_copy(update={"suspend": False})
         wish = replace(wish, spec=lifted, generation=wish.generation + 1)
         return [("a person lifts the suspension", woken(wished(state, wish)))]

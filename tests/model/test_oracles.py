@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.model import __main__ as by_hand
+from tests.model import steps
 from tests.model.scenarios import SCENARIOS, Scenario
 from tests.model.search import Bounds, Found, search, undisturbed
 from tests.model.state import THEIRS
@@ -16,7 +17,13 @@ from belay.api.status import Rollout, WorkflowStatus
 from belay.api.words import Outcome, Phase, Reason
 from belay.core import ending
 from belay.core.decide import decide, under_way
-from belay.core.decision import ApplyTemplate, Decision, DeletePreview, PauseInstances
+from belay.core.decision import (
+    ApplyTemplate,
+    CreatePreview,
+    Decision,
+    DeletePreview,
+    PauseInstances,
+)
 from belay.core.evidence.proof import Fault, Why
 from belay.core.observed import Observed
 from belay.core.phases.observing import promote
@@ -113,6 +120,24 @@ def leaves_the_preview(seen: Observed, now: datetime) -> Decision:
     return replace(decision, actions=kept)
 
 
+def disowns_the_preview(seen: Observed, now: datetime) -> Decision:
+    decision = decide(seen, now)
+    for action in decision.actions:
+        if isinstance(action, CreatePreview):
+            del action.body["metadata"]["ownerReferences"]
+    return decision
+
+
+def delivers_in_two_goes(seen: Observed, now: datetime) -> Decision:
+    """Without its mount first, and no status is written in between."""
+    decision = decide(seen, now)
+    for action in decision.actions:
+        if isinstance(action, ApplyTemplate) and seen.workloads[0].carried is None:
+            action.body["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = []
+            return replace(decision, again=True)
+    return decision
+
+
 def leaves_instances(seen: Observed, now: datetime) -> Decision:
     rollout = under_way(seen)
     if seen.instances is None or rollout is None or rollout.phase is not Phase.RESUMING:
@@ -197,6 +222,8 @@ def _altered(decision: Decision, **update: Any) -> Decision:
         ("a newer wish wins", deaf_to_newer_wishes, "good", "wish v3"),
         ("one event per milestone", remembers_another_outcome, "good", "wish v3"),
         ("nothing is left", leaves_the_preview, "previewed", ""),
+        ("nothing is left", disowns_the_preview, "previewed", "workflow deleted"),
+        ("writes within budget", delivers_in_two_goes, "first", "workflow deleted"),
         ("nothing is left paused", leaves_instances, "paused", ""),
         ("intent before effect", pauses_without_a_word, "paused", ""),
         ("what others suspended is left alone", touches_what_is_theirs, "paused", ""),
@@ -215,6 +242,24 @@ def test_an_oracle_fires(oracle: str, mutant: Any, scenario: str, disturbance: s
     search(sound, bounds, undisturbed(scenario))
     with pytest.raises(Found) as found:
         search(wrong, bounds, undisturbed(scenario))
+    assert found.value.oracle == oracle, found.value
+
+
+@pytest.mark.parametrize(
+    ("oracle", "step", "scenario"),
+    [
+        ("nothing is left paused", "_swept", "paused"),
+        ("nothing is left", "_collected", "previewed"),
+    ],
+)
+def test_after_a_deletion_somebody_has_to_clear_up(
+    oracle: str, step: str, scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound, bounds = SCENARIOS[scenario], Bounds({"workflow deleted": 1}, 1)
+    assert len(search(sound, bounds, undisturbed(scenario)).endings) > 1
+    monkeypatch.setattr(steps, step, lambda _: iter(()))
+    with pytest.raises(Found) as found:
+        search(sound, bounds, undisturbed(scenario))
     assert found.value.oracle == oracle, found.value
 
 

@@ -96,6 +96,7 @@ def _seen(state: State, turn: Turn) -> Hashable:
         read.config_maps,
         read.preview,
         read.jobs,
+        read.uid,
         operator.plan.session if operator.plan else None,
         operator.tallies,
         operator.looking,
