@@ -21,7 +21,7 @@ from belay.core.decision import (
     ResumeInstances,
 )
 
-UNPLAYABLE: Final = frozenset({"deadline", "cut off", "workflow deleted"})
+UNPLAYABLE: Final = frozenset({"deadline", "cut off", "workflow deleted", "workflow anew"})
 """Nobody can have time pass in a real run; one Workflow says nothing of a network; and here is no
 garbage collector, nor an end to be judged of what is gone."""
 _KINDS: Final = {

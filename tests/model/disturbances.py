@@ -6,7 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 from tests.model import steps
-from tests.model.state import Kept, Ledger, Operator, Progress, State, Target, WriteStatus, dumped
+from tests.model.state import (
+    Kept,
+    Ledger,
+    Operator,
+    Progress,
+    State,
+    Target,
+    Wish,
+    WriteStatus,
+    dumped,
+)
 from tests.model.steps import Step, wished, woken
 from tests.model.world import World
 from tests.unit.core.toy_cluster import applied
@@ -176,9 +186,20 @@ def status_lost(state: State, world: World) -> Iterator[Step]:
 
 def workflow_deleted(state: State, world: World) -> Iterator[Step]:
     """No finalizer keeps it: the turn under way goes on with what it has read."""
-    after = replace(state.cluster, uid=None, status=Kept(WorkflowStatus()))
+    yield "the Workflow is deleted", _without_status(state, uid=None)
+
+
+def workflow_anew(state: State, world: World) -> Iterator[Step]:
+    """The process hears of both at once, and keeps what it remembers of the name."""
+    wish = Wish(state.cluster.wish.spec)
+    uid = f"{state.cluster.uid}-again"
+    yield "the Workflow is deleted and made anew", _without_status(state, uid=uid, wish=wish)
+
+
+def _without_status(state: State, **update: Any) -> State:
+    cluster = replace(state.cluster, status=Kept(WorkflowStatus()), **update)
     ledger = Ledger(disturbed=state.ledger.disturbed)
-    yield "the Workflow is deleted", woken(replace(state, cluster=after, ledger=ledger))
+    return woken(replace(state, cluster=cluster, ledger=ledger))
 
 
 def _after(state: State, **update: Any) -> State:
@@ -211,12 +232,13 @@ DISTURBANCES: dict[str, Disturb] = {
     "content deleted": content_deleted,
     "status lost": status_lost,
     "workflow deleted": workflow_deleted,
+    "workflow anew": workflow_anew,
 }
-WILFUL = sorted(DISTURBANCES.keys() - {"status lost"})
+WILFUL = sorted(DISTURBANCES.keys() - {"status lost", "workflow anew"})
 FORGETFUL = sorted(k for k in DISTURBANCES if not k.startswith("wish "))
-"""A lost status and a newer wish do not come together: docs/reliability.md, Known."""
+"""Without its status, be it lost or made anew, no newer wish comes: docs/reliability.md, Known."""
 TO_THE_WORKFLOW = frozenset(
-    {"suspend", "retry", "abort", "status lost", "workflow deleted", "stale read"}
+    {"suspend", "retry", "abort", "status lost", "workflow deleted", "workflow anew", "stale read"}
     | {kind for kind in DISTURBANCES if kind.startswith("wish ")}
 )
 """For these it has to be there."""

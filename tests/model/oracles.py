@@ -68,8 +68,14 @@ def _instances(state: State, call: Call, uids: set[str]) -> None:
 def _record(state: State) -> Cluster:
     """Where the durable record is; where somebody has just taken that away, what it was."""
     turn = state.operator.turn
-    taken = "status lost" in state.ledger.disturbed or state.cluster.uid is None
+    taken = "status lost" in state.ledger.disturbed or _is_late(state)
     return turn.read if turn and taken else state.cluster
+
+
+def _is_late(state: State) -> bool:
+    """A turn under way goes on with a Workflow that is deleted by now."""
+    turn = state.operator.turn
+    return turn is not None and turn.read.uid != state.cluster.uid
 
 
 def _touched(state: State, content: str | None) -> None:
@@ -88,8 +94,7 @@ def _touched(state: State, content: str | None) -> None:
     if content != meant:
         what = f"{content} is delivered at {rollout.phase}, and {meant} is meant"
         raise Violation("one revision on a target", what)
-    gone = state.cluster.uid is None
-    limit = 1 if gone else MOST_TARGET_WRITES + len(state.ledger.disturbed)
+    limit = 1 if _is_late(state) else MOST_TARGET_WRITES + len(state.ledger.disturbed)
     if state.ledger.target_writes >= limit:
         raise Violation("writes within budget", f"more than {limit} writes to the target")
 
@@ -164,7 +169,8 @@ def at_end(state: State, good: frozenset[str]) -> None:
         return
     active = CONTENTS[status.active.content_digest] if status.active else None
     last = status.rollout.outcome if status.rollout else None
-    left = last in (Outcome.HELD, Outcome.REVERT_FAILED)
+    nowhere_to_go = last is Outcome.ABORTED and status.stable is None
+    left = last in (Outcome.HELD, Outcome.REVERT_FAILED) or nowhere_to_go
     unknown = left and active is None
     if cluster.target.carries != active and not unknown:
         raise Violation(

@@ -316,7 +316,7 @@ def observe(state: State, turn: Turn) -> Observed:
     seen = replace(
         seen,
         revision=REVISIONS[read.wish.spec.active_revision] if needs.revision else None,
-        preview=_named(read.preview, needs.preview),
+        preview=_named(read, needs.preview),
         workloads=(view,) if needs.workloads else (),
     )
     seen = replace(seen, instances=_instances(read, needs.instances))
@@ -338,8 +338,14 @@ def _instances(read: Cluster, look: Look) -> Instances | None:
     return found if look is Look.WANTED else replace(found, resources=found.held)
 
 
-def _named(preview: PreviewPod | None, name: str | None) -> Pod | None:
-    return preview.pod if preview is not None and preview.pod.name == name else None
+def _named(read: Cluster, name: str | None) -> Pod | None:
+    """As the shell: one of a deleted Workflow of the same name is on its way out."""
+    preview = read.preview
+    if preview is None or preview.pod.name != name:
+        return None
+    return replace(
+        preview.pod, terminating=preview.pod.terminating or read.uid not in preview.owners
+    )
 
 
 def dumped(raw: Raw) -> str:

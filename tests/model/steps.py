@@ -292,6 +292,10 @@ def _looked(state: State, turn: Turn) -> State:
 
 
 def _told(state: State, events: frozenset[tuple[str, str]]) -> State:
+    """Those of a deleted Workflow are of another uid."""
+    turn = state.operator.turn
+    if turn is not None and turn.read.uid != state.cluster.uid:
+        return state
     if events <= state.ledger.events:
         return state
     return replace(state, ledger=replace(state.ledger, events=state.ledger.events | events))
@@ -382,11 +386,12 @@ def _answers(state: State, world: World) -> Iterator[Step]:
 def _swept(state: State) -> Iterator[Step]:
     """By the periodic look, or by the one after a deletion."""
     cluster = state.cluster
-    if not any(job.holder for job in cluster.jobs) or not _may_be_left(state):
+    held = [job for job in cluster.jobs if job.holder]
+    if not held or (held[0].holder == cluster.uid and not _may_be_left(state)):
         return
     holding = cluster.uid if orphans.holds(cluster.status.status.to_api()) else None
-    for job in cluster.jobs:
-        if job.holder and job.holder != holding:
+    for job in held:
+        if job.holder != holding:
             known = {"name": job.name, "namespace": KEY.namespace, "uid": job.view.uid}
             write = orphans.freed(job.view.kind, known | {"resourceVersion": ""})
             jobs = tuple(_owned(j, write) for j in cluster.jobs)
@@ -399,7 +404,7 @@ def _may_be_left(state: State) -> bool:
     rollout = state.cluster.status.status.rollout
     counts = rollout.instances if rollout is not None else None
     out_of_time = counts is not None and counts.not_resumed > 0
-    return out_of_time or state.cluster.uid is None or "status lost" in state.ledger.disturbed
+    return out_of_time or "status lost" in state.ledger.disturbed
 
 
 def _collected(state: State) -> Iterator[Step]:

@@ -263,6 +263,17 @@ def test_after_a_deletion_somebody_has_to_clear_up(
     assert found.value.oracle == oracle, found.value
 
 
+def test_a_status_may_not_come_to_another_workflow_of_the_same_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound, bounds = SCENARIOS["good"], Bounds({"workflow anew": 1}, 1)
+    search(sound, bounds, undisturbed("good"))
+    monkeypatch.setattr(steps, "_wish_differs", lambda *_: False)
+    with pytest.raises(Found) as found:
+        search(sound, bounds, undisturbed("good"))
+    assert found.value.oracle == "conditions tell one story", found.value
+
+
 def test_a_violation_tells_its_story_and_plays_it_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
