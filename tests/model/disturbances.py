@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.model import steps
+from tests.model.around import Step, woken
 from tests.model.state import (
     Kept,
     Ledger,
@@ -17,7 +18,7 @@ from tests.model.state import (
     WriteStatus,
     dumped,
 )
-from tests.model.steps import Step, wished, woken
+from tests.model.steps import wished
 from tests.model.world import World
 from tests.unit.core.toy_cluster import applied
 

@@ -7,11 +7,12 @@ from functools import cache
 from time import monotonic
 
 from tests.model import oracles
+from tests.model.around import Step
 from tests.model.disturbances import DISTURBANCES, NEUTRAL, TO_THE_WORKFLOW
 from tests.model.oracles import Violation
 from tests.model.scenarios import SCENARIOS, Scenario
 from tests.model.state import State
-from tests.model.steps import Step, natural
+from tests.model.steps import natural
 
 Choice = tuple[str, str, State]
 """The word in a plan, what happens, and what is then."""

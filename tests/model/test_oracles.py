@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.model import __main__ as by_hand
-from tests.model import steps
+from tests.model import around, steps
 from tests.model.scenarios import SCENARIOS, Scenario
 from tests.model.search import Bounds, Found, search, undisturbed
 from tests.model.state import THEIRS
@@ -248,8 +248,8 @@ def test_an_oracle_fires(oracle: str, mutant: Any, scenario: str, disturbance: s
 @pytest.mark.parametrize(
     ("oracle", "step", "scenario"),
     [
-        ("nothing is left paused", "_swept", "paused"),
-        ("nothing is left", "_collected", "previewed"),
+        ("nothing is left paused", "swept", "paused"),
+        ("nothing is left", "collected", "previewed"),
     ],
 )
 def test_after_a_deletion_somebody_has_to_clear_up(
@@ -257,7 +257,7 @@ def test_after_a_deletion_somebody_has_to_clear_up(
 ) -> None:
     sound, bounds = SCENARIOS[scenario], Bounds({"workflow deleted": 1}, 1)
     assert len(search(sound, bounds, undisturbed(scenario)).endings) > 1
-    monkeypatch.setattr(steps, step, lambda _: iter(()))
+    monkeypatch.setattr(around, step, lambda _: iter(()))
     with pytest.raises(Found) as found:
         search(sound, bounds, undisturbed(scenario))
     assert found.value.oracle == oracle, found.value
