@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from tests.scenario.api import Call
 from tests.scenario.machine import Weather
 from tests.scenario.refusals import refused
@@ -9,6 +10,7 @@ from tests.scenario.scene import NAMESPACE, Scene
 from tests.scenario.stage import Plot, Story, play
 from tests.scenario.store import Server
 
+from belay.runtime.queue import WorkQueue
 from belay.shell.resources import CONFIG_MAPS, JOBS, REPLICA_SETS
 
 HOUR = 3600.0
@@ -95,6 +97,29 @@ def test_a_deletion_that_failed_is_made_good() -> None:
         assert scene.kept() == ["v2"]
 
     _played(plot, Weather(meddles=deny))
+
+
+def test_where_others_wait_the_look_comes_after_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def pressed(_: WorkQueue) -> bool:
+        asked.append(True)
+        return True
+
+    monkeypatch.setattr(WorkQueue, "pressed", property(pressed))
+
+    async def plot(scene: Scene) -> None:
+        await scene.stable_on("v1", in_place=("triage",))
+        asked.clear()
+        for revision in ("v2", "v3"):
+            scene.publish(revision)
+            scene.wants(revision)
+            await scene.rest()
+            await scene.passes(1)
+            assert scene.kept() == [revision]
+        assert len(asked) == 2, "each rollout's look gives way once"
+
+    _played(plot)
 
 
 def test_where_all_has_a_role_one_look_is_enough() -> None:

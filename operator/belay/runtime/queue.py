@@ -91,6 +91,13 @@ class WorkQueue:
         since += [at for _, at in self._again.values()]
         return self._clock() - min(since) if since else 0.0
 
+    @property
+    def pressed(self) -> bool:
+        """Whether a key waits for a worker that may not wait."""
+        while self._ready and self._is_overtaken(*self._ready[0][1:]):
+            heapq.heappop(self._ready)
+        return bool(self._ready) and self._ready[0][0] < Priority.RESYNC
+
     def add(self, key: Key, priority: Priority = Priority.NEW) -> None:
         """Have the key worked on soon; a better priority than before raises it."""
         if not self._shut_down:
@@ -144,8 +151,7 @@ class WorkQueue:
         self._wake_sleepers()
         while self._ready and not self._shut_down:
             _, turn, key = heapq.heappop(self._ready)
-            entry = self._waiting.get(key)
-            if entry is not None and entry.turn == turn:
+            if not self._is_overtaken(turn, key):
                 del self._waiting[key]
                 self._processing.add(key)
                 return key
@@ -189,6 +195,11 @@ class WorkQueue:
         self._waiting[key] = _Entry(priority, next(self._turns), since)
         heapq.heappush(self._ready, (priority, self._waiting[key].turn, key))
         self._wake_getter()
+
+    def _is_overtaken(self, turn: int, key: Key) -> bool:
+        """Whether the key has gone, or waits with another priority by now."""
+        entry = self._waiting.get(key)
+        return entry is None or entry.turn != turn
 
     def _wake_sleepers(self) -> None:
         now = self._clock()

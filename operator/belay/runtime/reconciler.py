@@ -72,7 +72,7 @@ class Reconciler:
         self._heard: dict[Key, str] = {}
         """Of Workflows whose status is being written, the version of the latest event since."""
         self._refusals = Refusals(now)
-        self._garbage = Garbage(now)
+        self._garbage = Garbage(now, lambda: parts.queue.pressed)
         self._observer = Observer(
             RevisionCache(),
             self._garbage,
@@ -106,6 +106,8 @@ class Reconciler:
             if not decision.again:
                 self._versions[key] = await turn.version()
                 await self._note_refusal(turn)
+                if self._garbage.put_off(key):
+                    self._parts.queue.add(key, Priority.RESYNC)
                 return self._wait(key, seen, decision)
         log.warning("a turn took more than %d steps", MOST_STEPS, extra={"workflow": str(key)})
         return PAUSE

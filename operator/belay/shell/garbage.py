@@ -39,19 +39,32 @@ class _Next:
 class Garbage:
     """Looks for delivered ConfigMaps without a use: when a rollout has ended, and later at rest.
 
+    Where many rollouts end together, that look comes after them: one reading then answers all.
     Only a rollout makes new ones, so where a look found all of them in a role there is nothing to
     look for until the next rollout. A new process knows of no look: its first waits for the
     periodic visits, so that a start-up costs nothing.
     """
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], pressed: Callable[[], bool]) -> None:
+        """`pressed` tells whether others wait who may not wait."""
         self._now = now
+        self._pressed = pressed
         self._next: dict[Key, _Next | None] = {}
+        self._put_off: dict[Key, bool] = {}
+        """Once for each rollout; whether somebody has heard of it."""
         self._uses = Uses()
 
     def forget(self, key: Key) -> None:
         """The Workflow is gone."""
         self._next.pop(key, None)
+        self._put_off.pop(key, None)
+
+    def put_off(self, key: Key) -> bool:
+        """Whether a look was put off, and is to come when nobody else waits; told once."""
+        if self._put_off.get(key, True):
+            return False
+        self._put_off[key] = True
+        return True
 
     async def find(self, turn: Turn, seen: Observed) -> Mapping[str, str]:
         """UIDs of delivered ConfigMaps without a use, by name; empty where no look is due.
@@ -61,9 +74,13 @@ class Garbage:
         now = self._now()
         if under_way(seen) is not None:
             self._next[turn.key] = _Next(now, FIRST_WAIT)
+            self._put_off.pop(turn.key, None)
             return {}
         following = self._next.setdefault(turn.key, _Next(now + FIRST_WAIT, FIRST_WAIT))
         if following is None or now < following.at or not idle(seen):
+            return {}
+        if turn.key not in self._put_off and self._pressed():
+            self._put_off[turn.key] = False
             return {}
         try:
             surplus = await _without_role(turn, seen)

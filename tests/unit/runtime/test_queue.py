@@ -53,6 +53,18 @@ def test_a_key_that_waits_is_there_once(queue: WorkQueue) -> None:
     assert drain(queue) == [A]
 
 
+def test_it_is_pressed_while_a_key_waits_that_may_not_wait(queue: WorkQueue) -> None:
+    assert not queue.pressed
+    queue.add(A, Priority.RESYNC)
+    assert not queue.pressed
+    queue.add(B, Priority.NEW)
+    queue.add(B, Priority.REVERT)
+    assert queue.pressed
+    assert queue.take() == B
+    assert not queue.pressed
+    assert queue.take() == A
+
+
 def test_what_may_wait_comes_one_by_one_and_lets_others_go_first(
     queue: WorkQueue, clock: Clock
 ) -> None:
