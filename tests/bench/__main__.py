@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import decide, engine, in_place, lists, many, report, runs, scale, soak
+from tests.bench import decide, engine, in_place, lists, many, report, rolling, runs, scale, soak
 from tests.harness import cluster as clusters
 from tests.harness import images, kube, workbench_operator
 from tests.harness.cluster import Cluster, Kind
@@ -21,6 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--cluster", type=Kind, default=clusters.default_kind())
     parser.add_argument("--swaps", type=int, default=60, help="rollouts to measure")
+    parser.add_argument("--turns", type=int, default=10, help="ways back by new pods to measure")
     parser.add_argument("--pods", type=int, default=2, help="pods of the target")
     parser.add_argument(
         "--runs", type=int, help="measure changes under so many runs of an engine instead"
@@ -139,7 +140,11 @@ def _with_pods(told: argparse.Namespace) -> None:
         try:
             if told.runs is None:
                 place = in_place.Place(cluster, operator, kubeconfig, busy, other)
-                asyncio.run(in_place.measure(place, told.swaps, told.pods))
+                found = report.started("pods", cluster)
+                asyncio.run(in_place.measure(place, told.swaps, told.pods, found))
+                asyncio.run(rolling.measure(place, told.turns, found))
+                if told.write:
+                    found.write()
             else:
                 asyncio.run(runs.measure(cluster, operator, served, told.runs))
         finally:

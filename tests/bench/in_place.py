@@ -6,7 +6,6 @@ floor take turns, so that both see the same machine.
 """
 
 import asyncio
-import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import yaml
+from tests.bench.report import Report, ms, percentile
 from tests.bench.usage import usage
 from tests.harness import images
 from tests.harness.audit import Entry
@@ -35,6 +35,8 @@ BACKS = 20
 """Revisions that fail."""
 WARM_UP = 5
 """Swaps that are not counted."""
+VERDICT = 3 * 0.5 + 0.25
+"""Seconds until a verdict: as many periods as answers that make a failure, and a quarter."""
 SETTLING = 0.25
 """Seconds between a swap and a floor, in which events and pruning come to an end."""
 Object = dict[str, Any]
@@ -113,8 +115,8 @@ class Floor:
         }
 
 
-async def measure(place: Place, swaps: int, pods: int) -> None:
-    """Measure, and print what came out."""
+async def measure(place: Place, swaps: int, pods: int, report: Report) -> None:
+    """Measure, and tell what came out."""
     async with _bench(place) as bench, _floor(place, bench.http) as floor:
         flow = await _deployed(bench, swaps, pods)
         await bench.api.apply(
@@ -144,9 +146,9 @@ async def measure(place: Place, swaps: int, pods: int) -> None:
         cpu = (usage(place.operator.pid).cpu - before.cpu) / (WARM_UP + swaps)
         whole = bench.calls(mark)
         backs = [await _back(bench, flow, turn) for turn in range(BACKS)]
-        _print(took, floors, writes, pods)
-        _print_costs(whole, cpu)
-        _print_backs(backs)
+        report.text(f"In place: patch to Active, one check, {pods} pods.")
+        _tell(report, took, floors, backs)
+        _tell_costs(report, writes, whole, cpu)
         _timeline(calls)
 
 
@@ -160,18 +162,29 @@ async def _swap(bench: Bench, flow: Flow, revision: str) -> float:
     return await active - began
 
 
-async def _back(bench: Bench, flow: Flow, turn: int) -> float:
-    """Seconds from the write of the verdict on a failing revision until stable is pointed to."""
+@dataclass(frozen=True, slots=True)
+class _Back:
+    """A revision that fails, and the way back. Seconds."""
+
+    verdict: float
+    """From the answer to the write that has pods take it up, until its verdict is written."""
+    pointed: float
+    """From the write of the verdict until stable is pointed to."""
+
+
+async def _back(bench: Bench, flow: Flow, turn: int) -> _Back:
     name = f"bad{turn}"
     await bench.revise(name, flow="greeter", greeting=f"Good morning, {{nome}}, {turn}")
     mark = bench.mark()
     await flow.wish(name)
     await flow.at("Reverted")
     writes = [c for c in bench.calls(mark) if c.is_write and not c.dry_run]
-    _, back = [c for c in writes if c.name == "greeter-current"]
+    out, back = [c for c in writes if c.name == "greeter-current"]
     told = [c for c in writes if written(c) == "patch workflows/status"]
     verdict = max(c.received for c in told if c.received < back.received)
-    return (back.answered - verdict).total_seconds()
+    return _Back(
+        (verdict - out.answered).total_seconds(), (back.answered - verdict).total_seconds()
+    )
 
 
 async def _active(bench: Bench, flow: Flow, revision: str, watched: asyncio.Event) -> float:
@@ -232,28 +245,31 @@ def _suspended(manifest: Object, namespace: str) -> Object:
     }
 
 
-def _print(took: list[float], floors: list[float], writes: int, pods: int) -> None:
-    print(f"\nUpdated in place: patch to Active, one check, {pods} pods, {len(took)} swaps\n")
-    print(f"{'':10}{'swap':>12}{'floor':>12}{'ratio':>8}{'budget':>8}")
+def _tell(report: Report, took: list[float], floors: list[float], backs: list[_Back]) -> None:
+    rows = []
     for name, share, budget in (("p50", 50, 2), ("p99", 99, 4)):
-        swap, bare = (_percentile(of, share) * 1000 for of in (took, floors))
-        print(f"{name:10}{swap:9.1f} ms{bare:9.1f} ms{swap / bare:8.1f}{budget:8}")
-    print(f"\nAPI writes on the way to Active: {writes} (budget 4)")
+        swap, bare = (percentile(of, share) for of in (took, floors))
+        rows.append([name, ms(swap), ms(bare), f"{swap / bare:.1f}", str(budget)])
+    report.table([f"{len(took)} swaps", "swap", "floor", "ratio", "budget"], rows)
+    verdicts, pointed = [one.verdict for one in backs], [one.pointed for one in backs]
+    report.table(
+        [f"{len(backs)} revisions that fail", "p50", "p99", "budget"],
+        [
+            ["taken up to verdict", ms(percentile(verdicts, 50)), ms(percentile(verdicts, 99)),
+             ms(VERDICT)],
+            ["verdict to stable being pointed to", ms(percentile(pointed, 50)),
+             ms(percentile(pointed, 99)), "50 ms, 250 ms"],
+        ],
+    )  # fmt: skip
 
 
-def _print_costs(calls: list[Entry], cpu: float) -> None:
+def _tell_costs(report: Report, writes: int, calls: list[Entry], cpu: float) -> None:
     """Of one whole rollout, with its window and what comes after."""
     verbs = Counter(f"{call.verb}{' (dry run)' if call.dry_run else ''}" for call in calls)
     told = ", ".join(f"{count} {verb}" for verb, count in verbs.most_common())
-    print(f"API calls of the last rollout: {told}")
-    print(f"Processor time of the operator for each rollout: {cpu * 1000:.0f} ms")
-
-
-def _print_backs(took: list[float]) -> None:
-    p50, p99 = (_percentile(took, share) * 1000 for share in (50, 99))
-    print(
-        f"A failing revision, from the write of its verdict until stable is pointed to, "
-        f"{len(took)} times: p50 {p50:.0f} ms (budget 50), p99 {p99:.0f} ms (budget 250)"
+    report.text(
+        f"API writes on the way to Active: {writes} (budget 4). API calls of the last rollout, to "
+        f"its end: {told}. Processor time of the operator for each rollout: {ms(cpu)}."
     )
 
 
@@ -265,7 +281,3 @@ def _timeline(calls: list[Entry]) -> None:
         begin, end = ((at - first).total_seconds() * 1000 for at in (call.received, call.answered))
         dry = " (dry run)" if call.dry_run else ""
         print(f"{begin:8.1f}{end:8.1f}  {written(call)} {call.name}{dry}")
-
-
-def _percentile(of: list[float], share: int) -> float:
-    return statistics.quantiles(of, n=100, method="inclusive")[share - 1]

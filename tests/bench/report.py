@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -74,3 +75,12 @@ def _processor() -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+def percentile(of: Sequence[float], share: int) -> float:
+    """The value that so many of a hundred do not exceed."""
+    return statistics.quantiles(of, n=100, method="inclusive")[share - 1]
+
+
+def ms(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms"

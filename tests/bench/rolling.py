@@ -1,0 +1,131 @@
+"""The way back from a bad revision by new pods, against a bare restart of the same Deployment.
+
+A bare restart, a revision that fails in its preview and one that fails in live pods take turns, so
+that all see the same machine. A user asks through the Service all the time.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from tests.bench.in_place import Place
+from tests.bench.report import Report, percentile
+from tests.harness import workbench_manifests as manifests
+from tests.harness.merging import merge
+from tests.harness.workbench import Bench, written
+from tests.harness.workbench_client import asking
+from tests.harness.workbench_flow import Flow
+
+from belay.core.workloads import KINDS
+from belay.shell.cluster import Cluster as Api
+from belay.shell.resources import DEPLOYMENTS
+
+Object = dict[str, Any]
+PODS = 2
+BARE = "bare"
+"""The same Deployment, which nobody serves."""
+
+
+@dataclass(slots=True)
+class _Turns:
+    """Seconds of each turn."""
+
+    bare: list[float] = field(default_factory=list)
+    back: list[float] = field(default_factory=list)
+    """From the write of the verdict until all pods run the stable revision."""
+    asked: int = 0
+    failed: int = 0
+    """Of users, while bad revisions were in their preview."""
+
+
+async def measure(place: Place, turns: int, report: Report) -> None:
+    """Measure, and tell what came out."""
+    took = _Turns()
+    async with _bench(place) as bench:
+        flow = await _deployed(bench)
+        url = await bench.address()
+        for turn in range(turns):
+            took.bare.append(await _restarted(bench, str(turn)))
+            async with asking(url) as answers:
+                await _wished(bench, flow, f"aside{turn}", preview="Pod")
+                await flow.at("Reverted")
+            took.asked += answers.total
+            took.failed += answers.failed
+            took.back.append(await _back(bench, flow, f"live{turn}"))
+    _tell(report, took)
+
+
+async def _restarted(bench: Bench, turn: str) -> float:
+    """Seconds of a bare `kubectl rollout restart`."""
+    template = {"metadata": {"annotations": {"example.com/restarted": turn}}}
+    began = datetime.now(UTC)
+    found = await merge(
+        bench.api, DEPLOYMENTS, bench.namespace, BARE, {"spec": {"template": template}}
+    )
+    newest = found["metadata"]["generation"]
+    await bench.until(
+        DEPLOYMENTS, BARE, lambda d: d["metadata"]["generation"] >= newest and _is_complete(d)
+    )
+    return (datetime.now(UTC) - began).total_seconds()
+
+
+async def _back(bench: Bench, flow: Flow, revision: str) -> float:
+    mark = bench.mark()
+    await _wished(bench, flow, revision, preview="None")
+    await bench.until_runs(revision)
+    await bench.until_runs("v1")
+    ended = datetime.now(UTC)
+    await flow.at("Reverted")
+    calls = [c for c in bench.calls(mark) if c.is_write and not c.dry_run]
+    *_, back = [c for c in calls if written(c) == "patch deployments"]
+    told = [c for c in calls if written(c) == "patch workflows/status"]
+    verdict = max(c.received for c in told if c.received < back.received)
+    return (ended - verdict).total_seconds()
+
+
+async def _wished(bench: Bench, flow: Flow, revision: str, *, preview: str) -> None:
+    await bench.revise(revision, code=500, note=revision)
+    flow.spec["verification"]["preview"] = preview
+    await flow.wish(revision)
+
+
+def _is_complete(found: Object) -> bool:
+    return KINDS["apps/v1", "Deployment"].completion(found).done
+
+
+async def _deployed(bench: Bench) -> Flow:
+    for name in ("app", BARE):
+        await bench.deploy(name, replicas=PODS, flow="wf" if name == "app" else None, linger=1)
+    await bench.until(DEPLOYMENTS, BARE, _is_complete)
+    await bench.revise("v1", note="first")
+    flow = Flow(bench, manifests.workflow(window="0s", preview="None"))
+    await flow.apply()
+    await flow.at("Promoted")
+    return flow
+
+
+@asynccontextmanager
+async def _bench(place: Place) -> AsyncIterator[Bench]:
+    async with (
+        await Api.connect(str(place.cluster.kubeconfig), user_agent="belay-bench") as api,
+        aiohttp.ClientSession() as http,
+    ):
+        yield Bench(place.cluster, api, place.busy, place.operator, http)
+
+
+def _tell(report: Report, took: _Turns) -> None:
+    bare, back = percentile(took.bare, 50), percentile(took.back, 50)
+    report.text(f"By new pods: {PODS} pods, {len(took.bare)} turns.")
+    report.table(
+        ["what", "measured, p50", "budget"],
+        [
+            ["bare restart, nothing proven", f"{bare:.2f} s", ""],
+            ["failing verdict to all pods on stable", f"{back:.2f} s, {back / bare:.2f} of bare",
+             "1.2 of bare"],
+            ["requests through the Service while a bad revision is in its preview",
+             f"{took.asked:,}, {took.failed} failed", "0 failed"],
+        ],
+    )  # fmt: skip
