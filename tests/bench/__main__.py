@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--cluster", type=Kind, default=clusters.default_kind())
     parser.add_argument("--swaps", type=int, default=60, help="rollouts to measure")
-    parser.add_argument("--turns", type=int, default=10, help="ways back by new pods to measure")
+    parser.add_argument("--turns", type=int, default=20, help="ways back by new pods to measure")
     parser.add_argument("--pods", type=int, default=2, help="pods of the target")
     parser.add_argument(
         "--runs", type=int, help="measure changes under so many runs of an engine instead"
