@@ -117,7 +117,7 @@ class Floor:
 
 async def measure(place: Place, swaps: int, pods: int, report: Report) -> None:
     """Measure, and tell what came out."""
-    async with _bench(place) as bench, _floor(place, bench.http) as floor:
+    async with opened(place) as bench, _floor(place, bench.http) as floor:
         flow = await _deployed(bench, swaps, pods)
         await bench.api.apply(
             WORKFLOWS, _suspended(flow.manifest, place.quiet), manager="user", force=True
@@ -221,7 +221,8 @@ async def _deployed(bench: Bench, swaps: int, pods: int) -> Flow:
 
 
 @asynccontextmanager
-async def _bench(place: Place) -> AsyncIterator[Bench]:
+async def opened(place: Place) -> AsyncIterator[Bench]:
+    """The namespace that the operator serves."""
     async with (
         await Api.connect(str(place.cluster.kubeconfig), user_agent="belay-bench") as api,
         aiohttp.ClientSession() as http,

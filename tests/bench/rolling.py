@@ -4,15 +4,12 @@ A bare undo, a revision that fails in its preview and one that fails in live pod
 that all see the same machine. A user asks through the Service all the time.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
 
-import aiohttp
-from tests.bench.in_place import Place
+from tests.bench.in_place import Place, opened
 from tests.bench.report import Report, ms
 from tests.harness import workbench_manifests as manifests
 from tests.harness.merging import merge
@@ -21,7 +18,6 @@ from tests.harness.workbench_client import asking
 from tests.harness.workbench_flow import Flow
 
 from belay.core.workloads import KINDS
-from belay.shell.cluster import Cluster as Api
 from belay.shell.resources import DEPLOYMENTS
 
 Object = dict[str, Any]
@@ -47,7 +43,7 @@ class _Turns:
 async def measure(place: Place, turns: int, report: Report) -> None:
     """Measure, and tell what came out."""
     took = _Turns()
-    async with _bench(place) as bench:
+    async with opened(place) as bench:
         flow = await _deployed(bench)
         url = await bench.address()
         for turn in range(turns):
@@ -117,15 +113,6 @@ async def _deployed(bench: Bench) -> Flow:
     await flow.apply()
     await flow.at("Promoted")
     return flow
-
-
-@asynccontextmanager
-async def _bench(place: Place) -> AsyncIterator[Bench]:
-    async with (
-        await Api.connect(str(place.cluster.kubeconfig), user_agent="belay-bench") as api,
-        aiohttp.ClientSession() as http,
-    ):
-        yield Bench(place.cluster, api, place.busy, place.operator, http)
 
 
 def _tell(report: Report, took: _Turns) -> None:

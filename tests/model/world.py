@@ -6,7 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from tests.model.state import CONTENTS, Call, Kept, State, Tell, Turn, WriteStatus, observe
+from tests.model.observing import observe
+from tests.model.state import CONTENTS, Call, Kept, State, Tell, Turn, WriteStatus
 from tests.unit.core.world import NOW, seconds
 
 from belay.api.words import Stage
