@@ -1,7 +1,11 @@
 """How new a list has to be."""
 
+from typing import Any
+
+from belay.shell.cluster import Cluster
 from belay.shell.recent import MOMENT, Recent
 from belay.shell.resources import CONFIG_MAPS, PODS
+from belay.shell.transport import Request
 
 
 class Clock:
@@ -48,3 +52,28 @@ def test_what_is_no_number_is_not_compared() -> None:
     for version in ("", "a9", "-1"):
         recent.note(PODS, "shop", version)
     assert recent.version(PODS, "shop") is None
+
+
+class Pages:
+    """A server whose lists come in two pages; it keeps how each was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    async def send(self, request: Request, _: object = None) -> dict[str, Any]:
+        query = {k: v for k, v in (request.query or {}).items() if v is not None}
+        self.asked.append(query)
+        more = "" if "continue" in query else "more"
+        return {"metadata": {"resourceVersion": "9", "continue": more}, "items": [{}]}
+
+
+async def test_a_list_says_how_new_it_has_to_be_where_it_may_be_recent() -> None:
+    pages = Pages()
+    cluster = Cluster(pages, "shop")  # type: ignore[arg-type]
+    for recent in (True, True, False):
+        assert len(await cluster.list(PODS, "shop", labels="a=b", recent=recent)) == 2
+
+    newest = {"limit": 500, "labelSelector": "a=b"}
+    first = {**newest, "resourceVersion": "9", "resourceVersionMatch": "NotOlderThan"}
+    rest = {**newest, "continue": "more"}
+    assert pages.asked == [newest, rest, first, rest, newest, rest]
